@@ -1,0 +1,1 @@
+"""The order of the steps of signalling and media, and nothing else."""

@@ -1,0 +1,1 @@
+"""The edge: every Twisted protocol, no decisions."""

@@ -1,0 +1,1 @@
+"""RTP relaying: header peek, relay ports and the Relay Agent Table."""

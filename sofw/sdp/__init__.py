@@ -1,0 +1,1 @@
+"""SDP: line-preserving parse, format and rewriting (RFC 8866)."""

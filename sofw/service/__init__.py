@@ -1,0 +1,1 @@
+"""Composition: configuration and the object graph of each half."""

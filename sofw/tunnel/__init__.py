@@ -1,0 +1,1 @@
+"""The tunnel as values: frames, link, outbox and what its HTTP looks like."""
