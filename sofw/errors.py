@@ -23,10 +23,13 @@ class RemoteError(SofwError):
 
 
 class ConfigError(LocalError):
-    """A setting is missing or not allowed; names file, key, value and what is allowed."""
+    """A setting is missing or not allowed; names file, key, value and what is allowed.
+
+    `key` is empty when the file as a whole is at fault.
+    """
 
     def __init__(self, file: str, key: str, problem: str) -> None:
-        super().__init__(f"{file}: {key}: {problem}")
+        super().__init__(": ".join(part for part in (file, key, problem) if part))
         self.file = file
         self.key = key
 

@@ -1,0 +1,273 @@
+"""The configuration of both halves: the options, and the values they give.
+
+The tables `HRAS_OPTIONS` and `HRAC_OPTIONS` are the whole truth about the two files; the samples in etc/sofw
+are tested against them.
+"""
+
+from __future__ import annotations
+
+from attrs import field, frozen
+
+from sofw.address import Transport
+from sofw.errors import ConfigError
+from sofw.service import kinds
+from sofw.service.settings import (
+    Option,
+    Values,
+    read_secret_file,
+    read_settings,
+    refuse_world_readable,
+    section,
+)
+
+HRAS_FILE = "/etc/sofw/hras.toml"
+HRAC_FILE = "/etc/sofw/hrac.toml"
+
+
+@frozen
+class SipConfig:
+    """Where a half speaks SIP: `address` is what peers are told, `listen` what is bound."""
+
+    address: str
+    listen: str
+    port: int
+    transports: tuple[Transport, ...]
+
+
+@frozen
+class HttpConfig:
+    """Where HRAS listens for tunnels."""
+
+    address: str
+    port: int
+
+
+@frozen
+class MediaConfig:
+    """Relay ports: `first_port` is even; pairs lie within `first_port` to `last_port`. `tick` in seconds."""
+
+    address: str
+    listen: str
+    first_port: int
+    last_port: int
+    tick: float
+
+
+@frozen
+class SilenceConfig:
+    """After how many seconds without a packet a call (or one on hold) counts as gone."""
+
+    silence: float
+    held_silence: float
+
+
+@frozen
+class RegistrarConfig:
+    """Limits of a registration, in seconds (RFC 3261 §10.3 step 7), and contacts per user."""
+
+    min_expires: int
+    max_expires: int
+    default_expires: int
+    max_contacts: int
+
+
+@frozen
+class StateConfig:
+    """Where HRAS keeps what survives a restart."""
+
+    directory: str
+
+    @property
+    def database(self) -> str:
+        """The path of the database."""
+        return f"{self.directory}/hras.db"
+
+
+@frozen
+class ControlConfig:
+    """The control socket; `group` may use it besides the owner ("" for none)."""
+
+    socket: str
+    group: str
+
+
+@frozen
+class ProxyConfig:
+    """The web proxy between HRAC and HRAS; `user` is "" when it wants no login."""
+
+    url: str
+    user: str
+    password: str = field(repr=False)
+
+
+@frozen
+class HrasConfig:
+    """The outside half."""
+
+    domains: tuple[str, ...]
+    sip: SipConfig
+    http: HttpConfig
+    media: MediaConfig
+    silence: SilenceConfig
+    registrar: RegistrarConfig
+    state: StateConfig
+    control: ControlConfig
+
+
+@frozen
+class HracConfig:
+    """The inside half; `hras` is the web address of HRAS, `proxy` None when it is reached straight."""
+
+    site: str
+    secret: bytes = field(repr=False)
+    hras: str
+    proxy: ProxyConfig | None
+    sip: SipConfig
+    media: MediaConfig
+    control: ControlConfig
+
+
+def _sip_options(example: str) -> tuple[Option, ...]:
+    return (
+        Option("sip.address", kinds.ADDRESS, example, required=True),
+        Option("sip.listen", kinds.LISTEN, like=("sip.address",)),
+        Option("sip.port", kinds.PORT, 5060),
+        Option("sip.transports", kinds.TRANSPORTS, ["udp", "tcp"]),
+    )
+
+
+_MEDIA_OPTIONS = (
+    Option("media.address", kinds.ADDRESS, like=("sip.address",)),
+    Option("media.listen", kinds.LISTEN, like=("media.address", "sip.listen")),
+    Option("media.first_port", kinds.integer(1024, 65534, "an even port"), 20000),
+    Option("media.last_port", kinds.integer(1025, 65535, "a port"), 29999),
+    Option("media.tick", kinds.seconds(0, 0.02), 0.002),
+)
+
+HRAS_OPTIONS = (
+    Option("domains", kinds.DOMAINS, ["example.com"], required=True),
+    *_sip_options("203.0.113.10"),
+    Option("http.address", kinds.LISTEN, like=("sip.listen",)),
+    Option("http.port", kinds.PORT, 80),
+    *_MEDIA_OPTIONS,
+    Option("media.silence", kinds.seconds(5, 86400), 60),
+    Option("media.held_silence", kinds.seconds(5, 86400), 600),
+    Option("registrar.min_expires", kinds.integer(1, 86400), 60),
+    Option("registrar.max_expires", kinds.integer(1, 86400), 7200),
+    Option("registrar.default_expires", kinds.integer(1, 86400), 3600),
+    Option("registrar.max_contacts", kinds.integer(1, 100), 10),
+    Option("state.directory", kinds.PATH, "/var/lib/sofw"),
+    Option("control.socket", kinds.PATH, "/run/sofw/hras.sock"),
+    Option("control.group", kinds.NAME, ""),
+)
+
+HRAC_OPTIONS = (
+    Option("site", kinds.SITE, "head-office", required=True),
+    Option("secret", kinds.SECRET, ""),
+    Option("secret_file", kinds.OPTIONAL_PATH, ""),
+    Option("hras", kinds.URL, "http://203.0.113.10", required=True),
+    Option("proxy.url", kinds.PROXY_URL, ""),
+    Option("proxy.user", kinds.NAME, ""),
+    Option("proxy.password", kinds.PASSWORD, ""),
+    Option("proxy.password_file", kinds.OPTIONAL_PATH, ""),
+    *_sip_options("192.168.1.10"),
+    *_MEDIA_OPTIONS,
+    Option("control.socket", kinds.PATH, "/run/sofw/hrac.sock"),
+    Option("control.group", kinds.NAME, ""),
+)
+
+
+def load_hras(path: str = HRAS_FILE) -> HrasConfig:
+    """The checked configuration of HRAS. Raises ConfigError."""
+    values = read_settings(path, HRAS_OPTIONS)
+    media = section(values, "media")
+    silence = SilenceConfig(media.pop("silence"), media.pop("held_silence"))
+    config = HrasConfig(
+        domains=values["domains"],
+        sip=SipConfig(**section(values, "sip")),
+        http=HttpConfig(**section(values, "http")),
+        media=MediaConfig(**media),
+        silence=silence,
+        registrar=RegistrarConfig(**section(values, "registrar")),
+        state=StateConfig(**section(values, "state")),
+        control=ControlConfig(**section(values, "control")),
+    )
+    _check_ports(path, config.sip, config.media)
+    _check_expires(path, config.registrar)
+    return config
+
+
+def load_hrac(path: str = HRAC_FILE) -> HracConfig:
+    """The checked configuration of HRAC. Raises ConfigError."""
+    values = read_settings(path, HRAC_OPTIONS)
+    config = HracConfig(
+        site=values["site"],
+        secret=_site_secret(path, values).encode(),
+        hras=values["hras"],
+        proxy=_proxy(path, values),
+        sip=SipConfig(**section(values, "sip")),
+        media=MediaConfig(**section(values, "media")),
+        control=ControlConfig(**section(values, "control")),
+    )
+    _check_ports(path, config.sip, config.media)
+    return config
+
+
+def _site_secret(path: str, values: Values) -> str:
+    if bool(values["secret"]) == bool(values["secret_file"]):
+        problem = "give either secret or secret_file; `sofw site add` on HRAS makes one"
+        raise ConfigError(path, "secret", problem)
+    secret = _secret(path, values, "secret")
+    if len(secret) < kinds.SECRET_LENGTH:
+        raise ConfigError(path, "secret_file", f"the secret has fewer than {kinds.SECRET_LENGTH} characters")
+    return secret
+
+
+def _proxy(path: str, values: Values) -> ProxyConfig | None:
+    proxy = section(values, "proxy")
+    if not proxy["url"]:
+        _refuse_without(path, proxy, "url", ("user", "password", "password_file"))
+        return None
+    if not proxy["user"]:
+        _refuse_without(path, proxy, "user", ("password", "password_file"))
+    elif ":" in proxy["user"]:
+        raise ConfigError(path, "proxy.user", "holds a colon, which a Basic login cannot carry (RFC 7617 §2)")
+    if proxy["password"] and proxy["password_file"]:
+        raise ConfigError(path, "proxy.password", "give either password or password_file, not both")
+    return ProxyConfig(proxy["url"], proxy["user"], _secret(path, values, "proxy.password"))
+
+
+def _refuse_without(path: str, given: Values, needed: str, names: tuple[str, ...]) -> None:
+    for name in names:
+        if given[name]:
+            raise ConfigError(path, f"proxy.{name}", f"is of no use without proxy.{needed}")
+
+
+def _secret(path: str, values: Values, key: str) -> str:
+    """The secret at `key`, or in the file named by `key`_file; "" when neither is given."""
+    if values[f"{key}_file"]:
+        return read_secret_file(path, f"{key}_file", values[f"{key}_file"])
+    if values[key]:
+        refuse_world_readable(path, key, path)
+    return str(values[key])
+
+
+def _check_ports(path: str, sip: SipConfig, media: MediaConfig) -> None:
+    """RTP stands on an even port and RTCP on the odd one above it (RFC 3550 §11)."""
+    if media.first_port % 2:
+        raise ConfigError(path, "media.first_port", f"{media.first_port} is not allowed; it must be even")
+    if media.last_port <= media.first_port:
+        problem = f"{media.last_port} is not allowed; it must be above first_port, {media.first_port}"
+        raise ConfigError(path, "media.last_port", problem)
+    if Transport.UDP in sip.transports and media.first_port <= sip.port <= media.last_port:
+        problem = f"{sip.port} is not allowed; it lies within the media ports"
+        raise ConfigError(path, "sip.port", problem)
+
+
+def _check_expires(path: str, registrar: RegistrarConfig) -> None:
+    if not registrar.min_expires <= registrar.default_expires <= registrar.max_expires:
+        problem = (
+            f"{registrar.default_expires} is not allowed; it must lie between min_expires,"
+            f" {registrar.min_expires}, and max_expires, {registrar.max_expires}"
+        )
+        raise ConfigError(path, "registrar.default_expires", problem)

@@ -1,0 +1,149 @@
+"""The kinds of values an option of hras.toml or hrac.toml may hold."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from sofw.address import Transport, bracketed, is_ip
+from sofw.admin.names import DOMAIN_NAME, SITE_NAME, is_domain_name, is_site_name
+from sofw.service.settings import Kind
+
+#: A secret shorter than this could be guessed by trying; `sofw site add` makes 43 characters.
+SECRET_LENGTH = 16
+
+
+def _text(allowed: str, holds: Callable[[str], bool], secret: bool = False) -> Kind:
+    """A kind of text; `holds` says whether a text is one."""
+
+    def read(value: Any) -> str:
+        if not isinstance(value, str):
+            raise TypeError
+        if not holds(value):
+            raise ValueError
+        return value
+
+    return Kind(allowed, read, secret)
+
+
+def _optional(kind: Kind) -> Kind:
+    """The same kind, or an empty text for "not given"."""
+    allowed = f'{kind.allowed}, or "" for none'
+    return Kind(allowed, lambda value: value if value == "" else kind.read(value), kind.secret)
+
+
+def integer(first: int, last: int, what: str = "a whole number") -> Kind:
+    """A kind of whole number within two limits, both allowed."""
+
+    def read(value: Any) -> int:
+        if type(value) is not int:
+            raise TypeError
+        if not first <= value <= last:
+            raise ValueError
+        return value
+
+    return Kind(f"{what} from {first} to {last}", read)
+
+
+def seconds(first: float, last: float) -> Kind:
+    """A kind of duration in seconds within two limits, both allowed; fractions are allowed."""
+
+    def read(value: Any) -> float:
+        if type(value) not in (int, float):
+            raise TypeError
+        if not first <= value <= last:
+            raise ValueError
+        return float(value)
+
+    return Kind(f"a number of seconds from {first:g} to {last:g}", read)
+
+
+def _list(allowed: str, read_one: Callable[[Any], Any]) -> Kind:
+    """A kind of list: not empty, nothing twice."""
+
+    def read(value: Any) -> tuple[Any, ...]:
+        if not isinstance(value, list):
+            raise TypeError
+        found = tuple(read_one(each) for each in value)
+        if not found or len(set(found)) != len(found):
+            raise ValueError
+        return found
+
+    return Kind(allowed, read)
+
+
+def _read_transport(value: Any) -> Transport:
+    if value == "tls":
+        raise ValueError('"udp" and "tcp"; "tls" is not available in this version')
+    if value not in ("udp", "tcp"):
+        raise ValueError
+    return Transport(value.upper())
+
+
+def _read_url(value: Any) -> str:
+    """A web address as `http://host[:port]`, without a slash at the end."""
+    if not isinstance(value, str):
+        raise TypeError
+    if value.startswith("https:"):
+        raise ValueError("an http:// address; https:// is not available in this version")
+    url, port = _split_url(value)
+    host = url.hostname or ""
+    if url.scheme != "http" or url.path not in ("", "/") or url.query or url.fragment:
+        raise ValueError
+    if url.username is not None or not (is_ip(host) or is_domain_name(host)):
+        raise ValueError
+    return f"http://{bracketed(host)}" + (f":{port}" if port else "")
+
+
+def _split_url(value: str) -> tuple[SplitResult, int | None]:
+    """A URL and its port; a ValueError without urlsplit's own message for what is none."""
+    try:
+        url = urlsplit(value)
+        port = url.port
+    except ValueError:
+        raise ValueError from None
+    if port == 0:
+        raise ValueError
+    return url, port
+
+
+def _read_proxy(value: Any) -> str:
+    url = _read_url(value)
+    if urlsplit(url).port is None:
+        raise ValueError
+    return url
+
+
+def _is_reachable(text: str) -> bool:
+    return is_ip(text) and not ip_address(text).is_unspecified and not ip_address(text).is_multicast
+
+
+def _is_listenable(text: str) -> bool:
+    return is_ip(text) and not ip_address(text).is_multicast
+
+
+ADDRESS = _text("an IP address that others reach, such as 203.0.113.10", _is_reachable)
+LISTEN = _text("an IP address of this machine, 0.0.0.0 or ::", _is_listenable)
+PORT = integer(1, 65535, "a port")
+DOMAINS = _list(
+    f"a list of one or more different names, each {DOMAIN_NAME}",
+    _text(DOMAIN_NAME, is_domain_name).read,
+)
+TRANSPORTS = _list('a list of one or both of "udp" and "tcp"', _read_transport)
+SITE = _text(SITE_NAME, is_site_name)
+SECRET = _optional(
+    _text(
+        f"a text of {SECRET_LENGTH} characters or more",
+        lambda text: len(text) >= SECRET_LENGTH,
+        secret=True,
+    )
+)
+PASSWORD = _optional(_text("a text", bool, secret=True))
+NAME = _optional(_text("a text", bool))
+PATH = _text("a path that begins with /", os.path.isabs)
+OPTIONAL_PATH = _optional(PATH)
+URL = Kind("an address of the form http://host or http://host:port", _read_url)
+PROXY_URL = _optional(Kind("an address of the form http://host:port", _read_proxy))
