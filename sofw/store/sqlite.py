@@ -39,7 +39,7 @@ _BUSY = 1.0
 
 
 class Store:
-    """The database of HRAS at `path`, made when it is not there, readable by its owner alone.
+    """The database of HRAS at `path` (absolute), made when it is not there, readable by its owner alone.
 
     Every method raises LocalError, naming the file, when the database is corrupt or cannot be written.
     """
@@ -130,6 +130,7 @@ class Store:
         return bytes(self._read("SELECT value FROM keys WHERE name = ?", name)[0][0])
 
     def _open(self) -> None:
+        os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
         # SQLite gives its -wal and -shm files the mode of the database itself.
         os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
         os.chmod(self._path, 0o600)

@@ -193,6 +193,12 @@ class FileTests(SynchronousTestCase):
         for name in (path, f"{path}-wal", f"{path}-shm"):
             self.assertEqual(stat.S_IMODE(os.stat(name).st_mode), 0o600, name)
 
+    def test_directory(self) -> None:
+        """A directory that is missing is made, for the owner alone."""
+        directory = os.path.abspath(self.mktemp())
+        Store(os.path.join(directory, "hras.db")).close()
+        self.assertEqual(stat.S_IMODE(os.stat(directory).st_mode), 0o700)
+
     def test_version(self) -> None:
         """A file of a later release is refused, not damaged."""
         path = os.path.abspath(self.mktemp())
@@ -213,9 +219,10 @@ class FileTests(SynchronousTestCase):
 
     def test_unopenable(self) -> None:
         """A path that cannot be opened is one sentence that names it."""
-        path = os.path.join(os.path.abspath(self.mktemp()), "hras.db")
+        path = os.path.abspath(self.mktemp())
+        os.mkdir(path)
         error = self.assertRaises(LocalError, Store, path)
-        self.assertEqual(str(error), f"{path}: the database cannot be opened: No such file or directory")
+        self.assertEqual(str(error), f"{path}: the database cannot be opened: Is a directory")
 
     def test_held_by_another(self) -> None:
         """A file that another process holds is told as such, at a write."""
