@@ -10,6 +10,7 @@ from attrs import frozen
 
 from sofw.address import Flow, Transport
 from sofw.sip.registrar import Binding
+from sofw.tunnel.frame import Frame
 
 #: Names a timer or a look-up: who wants to know, and what about.
 Key = tuple[object, ...]
@@ -22,6 +23,14 @@ class SendSip:
     flow: Flow
     data: bytes
     failed_key: object = None
+
+
+@frozen
+class SendFrame:
+    """Send a frame through the tunnel of a leg."""
+
+    leg: str
+    frame: Frame
 
 
 @frozen
@@ -89,4 +98,6 @@ class Note:
     fields: tuple[tuple[str, object], ...] = ()
 
 
-Action = SendSip | StartTimer | StopTimer | OpenPorts | ClosePorts | Resolve | SaveBindings | Busy | Note
+Action = (
+    SendSip | SendFrame | StartTimer | StopTimer | OpenPorts | ClosePorts | Resolve | SaveBindings | Busy | Note
+)

@@ -15,7 +15,7 @@ from attrs import define, evolve, field, frozen
 from sofw.address import OUTSIDE, Address
 from sofw.errors import RemoteError
 from sofw.flow.actions import Action, Busy, ClosePorts, Note, OpenPorts
-from sofw.rtp.ports import PortPairs
+from sofw.rtp.ports import NoPorts, PortPairs
 from sofw.rtp.table import End, Row, Table
 from sofw.sdp.body import find_sdp, replace_sdp
 from sofw.sdp.rewrite import MediaAddress, Terminal, rewrite, terminals
@@ -24,8 +24,6 @@ from sofw.sip.message import Message, Request, Response, SipError
 
 M = TypeVar("M", Request, Response)
 
-#: A held call is silent by wish; only after this long its phones are taken for dead.
-HELD_SILENCE = 600.0
 
 
 @frozen
@@ -81,10 +79,12 @@ class Call:
 class Calls:
     """All calls that pass through, the RAT and the relay ports of all legs."""
 
-    def __init__(self, table: Table, outside: MediaLeg, silence: float) -> None:
+    def __init__(self, table: Table, outside: MediaLeg, silence: float, held_silence: float) -> None:
+        """`silence`: seconds without a packet until a call counts as gone; held ones are silent by wish."""
         self.table = table
         self._legs: dict[str, MediaLeg] = {OUTSIDE: outside}
         self._silence = silence
+        self._held_silence = held_silence
         self._calls: dict[str, list[Call]] = {}
 
     def __len__(self) -> int:
@@ -177,7 +177,7 @@ class Calls:
     def sweep(self, now: float) -> list[Action]:
         """End the calls none of whose streams has been heard of for the silence limit (seconds)."""
         silent = {id(row) for row in self.table.silent(now, self._silence)}
-        held = {id(row) for row in self.table.silent(now, max(HELD_SILENCE, self._silence))}
+        held = {id(row) for row in self.table.silent(now, self._held_silence)}
         over = [call for call in self.all() if call.state == "up" and call.rows and self._is_dead(call, silent, held)]
         return [action for call in over for action in self.end(call, "silence", now)]
 
@@ -235,11 +235,12 @@ class Calls:
         return row
 
     def _take(self, party: Party, actions: list[Action]) -> End:
-        port = self._leg(party.leg).ports.take()
+        try:
+            port = self._leg(party.leg).ports.take()
+        except NoPorts as error:
+            raise SipError(str(error), error.status) from error
         actions.append(OpenPorts(party.leg, (port,)))
-        end = End(party.leg, port)
-        end.signalling_host = party.host
-        return end
+        return End(party.leg, port, party.host)
 
     def _free(self, call: Call, index: int, actions: list[Action]) -> None:
         row = call.rows.pop(index, None)

@@ -1,7 +1,7 @@
 """The response context of a forwarded request (RFC 3261 §16.7): its branches and the best response.
 
 in:  opened, provisional, final, failed, cancel, timer C
-out: Forward, CancelBranch (what to do; the caller owns transactions and sockets)
+out: Forward, CancelBranch, Abandon (what to do; the caller owns transactions and sockets)
 
 A branch goes Waiting → Proceeding → Done; a Waiting branch that must be cancelled is cancelled as
 soon as its first provisional response is here (§9.1).
@@ -40,7 +40,12 @@ class CancelBranch:
     key: Hashable
 
 
-Output = Forward | CancelBranch
+@frozen
+class Abandon:
+    """Answer nothing: whoever asked has stopped waiting (RFC 4320 §4.2)."""
+
+
+Output = Forward | CancelBranch | Abandon
 
 #: §16.7 step 6: among equals of the best class, those that let the caller try again go first.
 _PREFERRED = {401: 0, 407: 0, 415: 1, 420: 1, 484: 1}
@@ -91,6 +96,9 @@ class Fork:
         branch = self.branches[key]
         if branch.state is State.DONE:
             return []
+        if status == 408 and self.request.method != "INVITE":
+            branch.state = State.DONE
+            return self._best()
         return self._final(branch, response_to(self.request, status))
 
     def cancel(self) -> list[Output]:
@@ -139,7 +147,8 @@ class Fork:
         if self.answered or not self.is_done:
             return []
         self.answered = True
-        return [Forward(best_response([b.final for b in self.branches.values() if b.final]))]
+        finals = [branch.final for branch in self.branches.values() if branch.final]
+        return [Forward(best_response(finals)) if finals else Abandon()]
 
 
 def best_response(responses: list[Response]) -> Response:

@@ -11,7 +11,7 @@ from hashlib import blake2s
 from attrs import evolve, frozen
 
 from sofw.address import Address, Transport, bracketed, is_ip
-from sofw.sip.headers import Via, format_via
+from sofw.sip.headers import Headers, Via, format_via
 from sofw.sip.message import Request, Response, SipError, check_request
 from sofw.sip.uri import Uri, parse_uri
 
@@ -207,3 +207,17 @@ def destination(uri: Uri) -> tuple[str, int]:
         host = host.strip("[]")
     return host, uri.port or default_port(uri)
 
+
+
+def cancel_of(request: Request) -> Request:
+    """The CANCEL for a request we sent: same branch, same route, nothing else (§9.1)."""
+    headers = Headers(
+        (
+            ("Via", request.headers.all("Via")[0]),
+            *(("Route", value) for value in request.headers.all("Route")),
+            ("Max-Forwards", str(DEFAULT_MAX_FORWARDS)),
+            *((name, request.headers.get(name) or "") for name in ("From", "To", "Call-ID")),
+            ("CSeq", f"{request.cseq.number} CANCEL"),
+        )
+    )
+    return Request("CANCEL", request.uri, headers)

@@ -1,0 +1,282 @@
+"""Forwarding a request to its targets and the responses back (RFC 3261 §16.6 to §16.10).
+
+One Job per server transaction. Each target is a way: first perhaps a name to look up, then a client
+transaction; its SDP is carried across the wall on the way out and its responses' SDP on the way back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator
+
+from attrs import define, field
+
+from sofw.address import OUTSIDE, Flow
+from sofw.errors import RemoteError
+from sofw.flow.actions import Action, Resolve, SendSip, StartTimer, StopTimer
+from sofw.flow.calls import Call, Calls, Party
+from sofw.flow.routing import Routing, Target, is_direct
+from sofw.sip import proxy
+from sofw.sip.fork import Abandon, CancelBranch, Fork, Forward, State
+from sofw.sip.fork import Output as ForkOutput
+from sofw.sip.message import Request, Response, format_message
+from sofw.sip.proxy import Interface
+from sofw.sip.timers import Timers
+from sofw.sip.transaction import Output, Transactions
+
+Key = Hashable
+#: Runs what a transaction returned: set by the one who owns the order of the steps.
+Run = Callable[[Key, list[Output], float], Iterator[Action]]
+
+
+@define(eq=False)
+class Job:
+    """A request that is being forwarded; `server` is None for an ACK, which has no transaction."""
+
+    request: Request
+    source: Flow
+    server: Key | None
+    fork: Fork
+    ways: dict[Key, Way] = field(factory=dict)
+
+
+@define(eq=False)
+class Way:
+    """One branch: where it goes, what was sent, and the call it makes or belongs to."""
+
+    job: Job
+    target: Target
+    call: Call | None = None
+    from_caller: bool = True
+    begins: bool = False
+    flow: Flow | None = None
+    sent: Request | None = None
+
+
+class Forwarding:
+    """All requests under way."""
+
+    def __init__(
+        self,
+        transactions: Transactions,
+        calls: Calls,
+        routing: Routing,
+        interfaces: dict[str, Interface],
+        timers: Timers,
+        loop_key: bytes,
+        fresh: Callable[[], str],
+        run: Run,
+    ) -> None:
+        self._transactions = transactions
+        self._calls = calls
+        self._routing = routing
+        self._interfaces = interfaces
+        self._timers = timers
+        self._loop_key = loop_key
+        self._fresh = fresh
+        self._run = run
+        self._jobs: dict[Key, Job] = {}
+        self._ways: dict[Key, Way] = {}
+
+    def __len__(self) -> int:
+        return len(self._ways)
+
+    def start(
+        self, request: Request, source: Flow, server: Key | None, targets: list[Target], now: float
+    ) -> Iterator[Action]:
+        """Forward a request to all its targets at once (§16.6)."""
+        job = Job(request, source, server, Fork(request))
+        if server is not None:
+            self._jobs[server] = job
+        keys = [("way", self._fresh()) for _ in targets]
+        for key, target in zip(keys, targets, strict=True):
+            job.fork.open(key)
+            self._ways[key] = job.ways[key] = Way(job, target)
+        for key in keys:
+            yield from self._begin(key, now)
+
+    def resolved(self, key: Key, hosts: list[str], now: float) -> Iterator[Action]:
+        """The addresses of a way's next hop are known; none at all is a 503 (RFC 3263 §4.3)."""
+        way = self._ways.get(key)
+        if way is None or way.target.hop is None:
+            return
+        if not hosts or way.job.fork.branches[key].cancelled:
+            yield from self.failed(key, 503 if not hosts else 487, now)
+            return
+        hop = way.target.hop
+        yield from self._send(key, way, hop.flow(hosts[0], self._interfaces[hop.leg].port), now)
+
+    def response(self, key: Key, response: Response, now: float) -> Iterator[Action]:
+        """A response on a client transaction (§16.7)."""
+        way = self._ways.get(key)
+        if way is None:
+            return
+        if response.status > 100 and way.begins:
+            yield StartTimer(("c", key), self._timers.c)
+        if response.status >= 200:
+            yield StopTimer(("c", key))
+        try:
+            response, actions = self._returning(way, response, now)
+        except RemoteError as error:
+            yield from self.failed(key, error.status, now)
+            return
+        yield from actions
+        if way.call is not None and way.call.state == "over" and response.status < 300 and way.begins:
+            return
+        yield from self._outputs(way.job, way.job.fork.response(key, response), now)
+        yield from self._settle(way, response.status, now)
+
+    def failed(self, key: Key, status: int, now: float) -> Iterator[Action]:
+        """A way came to nothing: no answer (408), no connection (503), or nothing we can carry."""
+        way = self._ways.get(key)
+        if way is None:
+            return
+        yield StopTimer(("c", key))
+        yield from self._settle(way, status, now)
+        yield from self._outputs(way.job, way.job.fork.failed(key, status), now)
+        if way.sent is None:
+            self.ended(key)
+
+    def cancel(self, server: Key, now: float) -> Iterator[Action]:
+        """The caller gave up (§16.10)."""
+        job = self._jobs.get(server)
+        if job is not None:
+            yield from self._outputs(job, job.fork.cancel(), now)
+
+    def timer_c(self, key: Key, now: float) -> Iterator[Action]:
+        """It rang too long (§16.8): cancel it, or give it up when it never rang."""
+        way = self._ways.get(key)
+        if way is None:
+            return
+        branch = way.job.fork.branches[key]
+        if branch.state is State.PROCEEDING and not branch.cancelled:
+            branch.cancelled = True
+            yield from self._cancel(key, now)
+        else:
+            yield from self.failed(key, 487 if branch.cancelled else 408, now)
+
+    def ended(self, key: Key) -> None:
+        """A transaction is gone, and what was kept for it."""
+        self._jobs.pop(key, None)
+        self._ways.pop(key, None)
+
+    def _begin(self, key: Key, now: float) -> Iterator[Action]:
+        way = self._ways[key]
+        if way.target.flow is not None:
+            yield from self._send(key, way, way.target.flow, now)
+            return
+        hop = way.target.hop
+        assert hop is not None
+        yield Resolve(("way", key), hop.host, hop.port, hop.transport)
+
+    def _send(self, key: Key, way: Way, flow: Flow, now: float) -> Iterator[Action]:
+        way.flow = flow
+        try:
+            yield from self._assign_call(way, flow, now)
+            message, actions = self._outgoing(way, flow, now)
+        except RemoteError as error:
+            yield from self.failed(key, error.status, now)
+            return
+        yield from actions
+        way.sent = message
+        if way.job.server is None:
+            yield SendSip(flow, format_message(message))
+            self.ended(key)
+            return
+        client, outputs = self._transactions.start_client(message, flow, flow.transport.reliable)
+        self._rename(way, key, client)
+        if way.begins:
+            yield StartTimer(("c", client), self._timers.c)
+        yield from self._run(client, outputs, now)
+
+    def _rename(self, way: Way, old: Key, new: Key) -> None:
+        way.job.fork.rename(old, new)
+        way.job.ways[new] = way.job.ways.pop(old)
+        self._ways[new] = self._ways.pop(old)
+
+    def _assign_call(self, way: Way, flow: Flow, now: float) -> Iterator[Action]:
+        """The call this message belongs to; an INVITE of a new dialog begins one (§12.1)."""
+        request, source = way.job.request, way.job.source
+        found = self._calls.find(request)
+        if found is not None:
+            way.call, way.from_caller = found
+        elif request.method == "INVITE" and not request.to.tag and not self._is_direct(way):
+            way.begins = True
+            caller = Party(source.leg, source.remote.host, request.from_.uri.aor())
+            callee = Party(flow.leg, flow.remote.host, request.to.uri.aor())
+            way.call, actions = self._calls.begin(request, caller, callee, now)
+            yield from actions
+
+    def _is_direct(self, way: Way) -> bool:
+        return is_direct(way.job.request, way.job.source, way.target)
+
+    def _outgoing(self, way: Way, flow: Flow, now: float) -> tuple[Request, list[Action]]:
+        """The request as it goes to this target (§16.6 steps 1-8), its SDP carried across."""
+        request, actions = way.job.request, list[Action]()
+        if way.call is not None:
+            request, actions = self._calls.carry(way.call, request, way.from_caller, now)
+        mark = proxy.loop_mark(way.job.request, self._loop_key)
+        interface = self._interfaces.get(flow.leg)
+        if interface is None:
+            raise RemoteError("The site of the other party is not connected", 480)
+        message = proxy.forwarded(
+            request,
+            way.target.uri,
+            interface.via(flow.transport, proxy.new_branch(self._fresh(), mark)),
+            self._record_routes(way, flow),
+            way.target.routes,
+            hide_vias=way.job.source.leg not in (OUTSIDE, flow.leg),
+        )
+        return proxy.strictly_routed(message), actions
+
+    def _record_routes(self, way: Way, flow: Flow) -> list[str]:
+        """One of ours for each side, each with that side's own flow in its token (RFC 5658 §4)."""
+        request, source = way.job.request, way.job.source
+        if request.method not in proxy.DIALOG_METHODS or request.to.tag or self._is_direct(way):
+            return []
+        return [
+            self._interfaces[side.leg].record_route(self._routing.token(side), side.transport)
+            for side in (flow, source)
+        ]
+
+    def _returning(self, way: Way, response: Response, now: float) -> tuple[Response, list[Action]]:
+        """The response as it goes back: SDP carried across, the sender's Vias in place again."""
+        actions: list[Action] = []
+        if way.call is not None and way.call.state != "over" and response.status < 300:
+            response, actions = self._calls.carry(way.call, response, not way.from_caller, now)
+            if way.begins:
+                self._calls.answered(way.call, response, now)
+        return proxy.returned(response, way.job.request), actions
+
+    def _settle(self, way: Way, status: int, now: float) -> Iterator[Action]:
+        """What a final status means for the call: refused, changed, or over."""
+        if way.call is None or status < 200:
+            return
+        if way.begins:
+            if status >= 300:
+                yield from self._calls.end(way.call, f"{status}", now)
+        elif way.job.request.method == "BYE":
+            if status not in (401, 407):
+                yield from self._calls.end(way.call, "BYE", now)
+        elif status < 300:
+            self._calls.keep(way.call)
+        else:
+            self._calls.revert(way.call)
+
+    def _outputs(self, job: Job, outputs: list[ForkOutput], now: float) -> Iterator[Action]:
+        for output in outputs:
+            if isinstance(output, Forward) and job.server is not None:
+                yield from self._run(job.server, self._transactions.respond(job.server, output.response), now)
+            elif isinstance(output, CancelBranch):
+                yield from self._cancel(output.key, now)
+            elif isinstance(output, Abandon) and job.server is not None:
+                yield from self._run(job.server, self._transactions.abandon(job.server), now)
+
+    def _cancel(self, key: Key, now: float) -> Iterator[Action]:
+        way = self._ways.get(key)
+        if way is None or way.sent is None or way.flow is None:
+            return
+        # §9.1: without a final response after 64*T1 the branch counts as cancelled.
+        yield StartTimer(("c", key), 64 * self._timers.t1)
+        cancel = proxy.cancel_of(way.sent)
+        client, outputs = self._transactions.start_client(cancel, way.flow, way.flow.transport.reliable)
+        yield from self._run(client, outputs, now)

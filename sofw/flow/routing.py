@@ -1,0 +1,134 @@
+"""Where a request goes (RFC 3261 §16.5 and §16.6 step 7): a token, a user, a contact, or the outside."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address, ip_network
+
+from attrs import frozen
+
+from sofw.address import OUTSIDE, Address, Flow, Transport, is_ip
+from sofw.flow.admission import Admission
+from sofw.sip.message import Request, SipError
+from sofw.sip.proxy import Interface, Refusal, destination, next_hop, transport_of
+from sofw.sip.registrar import Registrar
+from sofw.sip.token import Sealer
+from sofw.sip.uri import Uri, parse_uri
+
+#: Networks that exist once per site (RFC 1918, RFC 4193, link-local).
+_SITE_NETWORKS = tuple(
+    ip_network(text)
+    for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "fc00::/7", "fe80::/10")
+)
+
+
+@frozen
+class Hop:
+    """A place still to be found: host name or address, port and transport, on a leg."""
+
+    leg: str
+    host: str
+    port: int
+    transport: Transport
+
+    def flow(self, host: str, own_port: int) -> Flow:
+        """The flow to the hop once its address is known, from our port on that leg."""
+        return Flow(self.leg, self.transport, Address(host, self.port), own_port)
+
+
+@frozen
+class Target:
+    """One place to forward to: its Request-URI, and its flow, or the hop that leads there."""
+
+    uri: str
+    flow: Flow | None
+    hop: Hop | None = None
+    routes: tuple[str, ...] = ()
+
+
+class Routing:
+    """Decides the targets of a request; knows the registrar and the tokens."""
+
+    def __init__(self, registrar: Registrar, admission: Admission, sealer: Sealer) -> None:
+        self._registrar = registrar
+        self._admission = admission
+        self._sealer = sealer
+
+    def token(self, flow: Flow) -> str:
+        """What our Record-Route carries: the flow of one side, sealed, so nothing need be remembered."""
+        remote = flow.remote
+        return self._sealer.seal((flow.leg, flow.transport.value, remote.host, str(remote.port), str(flow.port)))
+
+    def flow_of(self, uri: Uri) -> Flow | None:
+        """The flow in one of our Record-Route URIs; None when it has none.
+
+        Raises SipError (403) when the token is not ours.
+        """
+        if not uri.user:
+            return None
+        leg, transport, host, port, own = self._sealer.open(uri.user)
+        return Flow(leg, Transport(transport), Address(host, int(port)), int(own))
+
+    def in_dialog(self, request: Request, flow: Flow) -> Target:
+        """The target of a request that came with our token (§16.12: loose routing).
+
+        Outside, a further Route is the far side's own proxy chain and is followed by its address.
+        """
+        if flow.leg == OUTSIDE and request.routes:
+            return Target(request.uri, None, self._hop(next_hop(request), OUTSIDE))
+        return Target(request.uri, flow)
+
+    def out_of_dialog(
+        self, request: Request, source: Flow, interface: Interface, sender: str | None, now: float
+    ) -> list[Target]:
+        """The target set of a request that begins something (§16.5).
+
+        Raises SipError: 404 unknown user, 480 nobody registered, 403 neither for nor from one of us.
+        """
+        uri = parse_uri(request.uri)
+        domain = self._admission.domains.of(uri, interface)
+        user = uri.aor() if uri.scheme == "tel" else ""
+        if user and sender:
+            domain = sender.partition("@")[2]
+        if domain is not None and not request.routes:
+            return self._of_user(user or uri.aor().partition("@")[0], domain, now)
+        binding = self._registrar.find_contact(uri, source.leg, now)
+        if binding is not None:
+            return [Target(request.uri, binding.flow, routes=binding.path)]
+        if sender is None:
+            raise Refusal(403, "Relaying is for our own users")
+        hop = next_hop(request)
+        return [Target(request.uri, None, self._hop(hop, _leg_of(hop, source)))]
+
+    def _of_user(self, user: str, domain: str, now: float) -> list[Target]:
+        bindings = self._registrar.lookup(f"{user}@{domain}", now)
+        if bindings:
+            return [Target(b.contact, b.flow, routes=b.path) for b in bindings]
+        if not self._admission.known(user, domain):
+            raise SipError("No such user here", 404)
+        raise SipError("Nobody is registered under this address", 480)
+
+    def _hop(self, uri: Uri, leg: str) -> Hop:
+        host, port = destination(uri)
+        return Hop(leg, host, port, transport_of(uri))
+
+
+def _leg_of(hop: Uri, source: Flow) -> str:
+    """Private addresses are meant on the leg they were named on; all others are outside."""
+    host = hop.host
+    if source.leg == OUTSIDE or not is_ip(host):
+        return OUTSIDE
+    address = ip_address(host)
+    return source.leg if any(address in network for network in _SITE_NETWORKS) else OUTSIDE
+
+
+def is_direct(request: Request, source: Flow, target: Target) -> bool:
+    """Whether two phones of one site can do the rest by themselves (paper 002 §3.5).
+
+    Only when both can be reached at their contacts, that is, with no NAT between them and the half.
+    """
+    flow = target.flow
+    if flow is None or flow.leg != source.leg or flow.leg == OUTSIDE:
+        return False
+    contacts = request.contacts
+    near = bool(contacts) and contacts[0].uri.host == source.remote.host
+    return near and parse_uri(target.uri).host == flow.remote.host

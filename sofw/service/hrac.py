@@ -1,0 +1,162 @@
+"""HRAC, the inside half: the whole object graph in one block."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.application.service import IService, Service
+from twisted.internet.defer import DeferredList, maybeDeferred
+from twisted.logger import Logger
+
+from sofw.address import Address, Flow, Transport
+from sofw.admin.commands import hrac_commands
+from sofw.admin.control import ControlSocket
+from sofw.flow.gateway import INSIDE, Gateway
+from sofw.flow.media import PortRelay
+from sofw.net.perform import Performer
+from sofw.net.rtp_udp import MediaSockets, allow_descriptors
+from sofw.net.sip_stream import SipStreams
+from sofw.net.sip_udp import SipUdp
+from sofw.net.tunnel_client import TunnelClient, TunnelSettings
+from sofw.service.config import HracConfig
+from sofw.service.options import HracOptions as Options
+from sofw.service.options import one_line_errors
+from sofw.tunnel.frame import Frame
+from sofw.tunnel.link import Hello
+
+__all__ = ["Hrac", "Options", "makeService"]
+
+
+def makeService(options: Options) -> IService:
+    """What `twistd sofw-hrac` runs."""
+    from twisted.internet import reactor  # noqa: PLC0415  the one place that chooses it
+
+    with one_line_errors("sofw-hrac"):
+        return Hrac(reactor, options.config)
+
+
+class Hrac(Service):
+    """The inside half: the phones' SIP server, relay ports, and the far end of one tunnel."""
+
+    log = Logger("sofw")
+
+    def __init__(self, reactor: Any, config: HracConfig) -> None:
+        """Build everything; nothing listens or connects before the service is started."""
+        self._reactor = reactor
+        self._config = config
+        self._core = Gateway()
+        self._relay = PortRelay()
+        self._tunnel = TunnelClient(reactor, _tunnel_settings(config), self)
+        media = config.media
+        self._media = MediaSockets(reactor, media.listen, self._relay, self._send_media, media.tick)
+        self._udp = SipUdp(INSIDE, self.received)
+        self._tcp = SipStreams(reactor, INSIDE, self.received, self.flow_closed)
+        sockets: dict[Transport, SipUdp | SipStreams] = {Transport.UDP: self._udp, Transport.TCP: self._tcp}
+        self._sip = {transport: sockets[transport] for transport in config.sip.transports}
+        self._performer = Performer(reactor, INSIDE, self._sip, self._media, self)
+        self._control = ControlSocket(
+            reactor, config.control.socket, config.control.group, hrac_commands(self.status)
+        )
+        self._since = reactor.seconds()
+
+    def privilegedStartService(self) -> None:
+        """Bind every port; one that is taken is named, and ends the program."""
+        allow_descriptors()
+        sip = self._config.sip
+        with one_line_errors("sofw-hrac"):
+            self._control.startService()
+            for socket in self._sip.values():
+                if isinstance(socket, SipUdp):
+                    socket.listen(self._reactor, sip.listen, sip.port)
+                else:
+                    socket.listen(sip.listen, sip.port)
+
+    def startService(self) -> None:
+        """Begin: open the tunnel."""
+        super().startService()
+        sip = self._config.sip
+        self.log.info(
+            "hrac.started site={site} sip={sip} hras={hras} proxy={proxy}",
+            site=self._config.site,
+            sip=f"{sip.listen}:{sip.port}",
+            hras=self._config.hras,
+            proxy=self._config.proxy.url if self._config.proxy else "none",
+        )
+        self._tunnel.startService()
+
+    def stopService(self) -> Any:
+        """End: tunnel, timers, sockets."""
+        super().stopService()
+        self._performer.stop()
+        self._media.stop()
+        parts = [self._tunnel.stopService, self._control.stopService]
+        return DeferredList([maybeDeferred(part) for part in [*parts, *(s.stop for s in self._sip.values())]])
+
+    def received(self, flow: Flow, data: bytes) -> None:
+        """A phone sent SIP."""
+        self._performer.perform(self._core.received(flow, data))
+
+    def flow_closed(self, flow: Flow) -> None:
+        """A phone's connection closed."""
+        self._performer.perform(self._core.flow_closed(flow))
+
+    def send(self, leg: str, frame: Frame) -> None:
+        """Performer: a frame for HRAS; there is but one tunnel here."""
+        self._tunnel.send(frame)
+
+    def set_busy(self, leg: str, busy: bool) -> None:
+        """Performer: HRAS says that calls are up, or that there are none any more."""
+        self._tunnel.set_busy(busy)
+
+    def tunnel_up(self, leg: str, hello: Hello, resumed: bool) -> None:
+        """Tunnel: it stands."""
+        self._performer.perform(self._core.tunnel_up(resumed))
+
+    def tunnel_down(self, leg: str) -> None:
+        """Tunnel: the session is over."""
+        self._performer.perform(self._core.tunnel_down())
+
+    def frame(self, leg: str, frame: Frame) -> None:
+        """Tunnel: a frame other than media."""
+        self._performer.perform(self._core.frame(frame))
+
+    def media(self, leg: str, head: bytes, relay_port: int, payload: bytes) -> None:
+        """Tunnel: a media frame."""
+        self._relay.media(leg, head, relay_port, payload)
+
+    def media_end(self, leg: str) -> None:
+        """Tunnel: that was a turn's media."""
+        self._media.flush()
+
+    def status(self) -> dict[str, object]:
+        """For `sofw status`."""
+        return {
+            "half": "hrac",
+            "site": self._config.site,
+            "uptime": round(self._reactor.seconds() - self._since),
+            "open_ports": len(self._core.open_ports),
+            "dropped": dict(self._core.counts),
+            "tunnels": self._tunnel.status(),
+        }
+
+    def _send_media(self, leg: str, batch: bytes, packets: int) -> None:
+        self._tunnel.send_media(batch, packets)
+
+
+def _tunnel_settings(config: HracConfig) -> TunnelSettings:
+    media, proxy = config.media, config.proxy
+    hello = Hello(
+        site=config.site,
+        address=Address(config.sip.address, config.sip.port),
+        first_port=media.first_port,
+        last_port=media.last_port,
+        media_host=media.address,
+    )
+    return TunnelSettings(
+        hras=config.hras,
+        secret=config.secret,
+        hello=hello,
+        proxy=proxy.url if proxy else "",
+        proxy_user=proxy.user if proxy else "",
+        proxy_password=proxy.password if proxy else "",
+    )
