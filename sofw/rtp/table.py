@@ -16,9 +16,7 @@ from attrs import define, field
 
 from sofw.address import OUTSIDE, Address
 from sofw.errors import LocalError
-
-#: Seconds after which a held row is silent: hold is silence by intent, an hour bounds what a lost call keeps.
-HELD_LIMIT = 3600.0
+from sofw.rtp.quality import Quality
 
 
 @define(eq=False)
@@ -26,9 +24,10 @@ class Door:
     """One relay port of one leg and the terminal behind it.
 
     `address` is where the terminal is believed to be: what SDP said, or what was learned.
-    `peer` is the same in the form the edge uses (socket address or RA header bytes), None
-    while that has not been worked out. Counters are of datagrams coming from the terminal,
-    except `unsent`: datagrams for the terminal that could not leave.
+    `peer` is the same in the form in which the media path meets it (socket address or RA header
+    bytes), None while not worked out; `header` is the RA header of the last frame to the terminal
+    and `header_for` the length of datagram it fits. `packets` and `octets` count the datagrams
+    accepted from the terminal, `strangers` those that came from somebody else.
     """
 
     leg: str
@@ -45,20 +44,18 @@ class Door:
     packets: int = 0
     octets: int = 0
     strangers: int = 0
-    unsent: int = 0
-    last: float = 0.0
+    quality: Quality | None = None
 
     def set_terminal(self, terminal: Address | None) -> None:
         """What SDP says now; an address that changed may be learned anew."""
         if terminal == self.terminal:
             return
         self.terminal = terminal
-        self.address = terminal if terminal is not None and can_be_sent_to(terminal) else None
         self.learned = self.heard = False
-        self.forget_peer()
+        self._move(None if terminal is None else sendable(terminal))
 
-    def forget_peer(self) -> None:
-        """Let the edge's forms of `address` be worked out again."""
+    def _move(self, address: Address | None) -> None:
+        self.address = address
         self.peer = None
         self.header_for = -1
 
@@ -70,17 +67,14 @@ class Door:
         believed, once, and locked: later claims are somebody else's.
         """
         if source != self.address:
-            if self.heard or source.host not in self._likely_hosts():
+            host = self.address.host if self.address else ""
+            if self.heard or source.host not in (self.signalling_host, host):
                 self.strangers += 1
                 return False
-            self.address = source
+            self._move(source)
             self.learned = True
-            self.forget_peer()
         self.heard = True
         return True
-
-    def _likely_hosts(self) -> tuple[str, str]:
-        return self.signalling_host, self.terminal.host if self.terminal else ""
 
 
 class End:
@@ -117,12 +111,13 @@ class End:
         return self.rtcp.terminal
 
     @property
-    def last(self) -> float:
-        """When the terminal was last heard, 0.0 for never."""
-        return max(self.rtp.last, self.rtcp.last)
+    def packets(self) -> int:
+        """How many datagrams came from the terminal, RTP and RTCP."""
+        return self.rtp.packets + self.rtcp.packets
 
     def as_dict(self) -> dict[str, Any]:
-        """What an operator wants to see of this end; `address` is where media really goes."""
+        """This end for an operator; `address` is where media really goes, jitter is in seconds."""
+        quality = self.rtp.quality
         return {
             "leg": self.leg,
             "relay_port": self.relay_port,
@@ -133,7 +128,8 @@ class End:
             "octets": self.rtp.octets,
             "rtcp_packets": self.rtcp.packets,
             "strangers": self.rtp.strangers + self.rtcp.strangers,
-            "unsent": self.rtp.unsent + self.rtcp.unsent,
+            "loss": round(quality.loss, 4) if quality else None,
+            "jitter": round(quality.jitter, 4) if quality else None,
         }
 
 
@@ -141,8 +137,9 @@ class End:
 class Row:
     """One media stream (`index`: the m-line, from 0) of the call, between two ends.
 
-    `made` is the time of the offer, in the seconds of the clock the media path uses;
-    a `held` row may be silent for longer.
+    `made` is the time of the offer, `last` the time at which `Table.silent` last found that
+    packets had come, both in seconds of the caller's clock. Nothing is sent on a `held` row by
+    intent. `packets` is what `silent` counted.
     """
 
     call_id: str
@@ -153,17 +150,21 @@ class Row:
     caller: End
     callee: End
     made: float
+    last: float = 0.0
     held: bool = False
+    packets: int = 0
 
     @property
     def ends(self) -> tuple[End, End]:
         """Caller's and callee's end."""
         return self.caller, self.callee
 
-    @property
-    def last(self) -> float:
-        """When the last packet was accepted, in either direction; 0.0 for never."""
-        return max(self.caller.last, self.callee.last)
+    def look(self, now: float) -> None:
+        """Take notice of packets that came since the last look."""
+        packets = self.caller.packets + self.callee.packets
+        if packets != self.packets:
+            self.packets = packets
+            self.last = now
 
     def other(self, end: End) -> End:
         """The end opposite."""
@@ -245,25 +246,28 @@ class Table:
             rtcp = Address(rtp.host, rtp.port + 1)
         end.rtcp.set_terminal(rtcp)
 
-    def silent(self, now: float, limit: float, held_limit: float = HELD_LIMIT) -> list[Row]:
-        """The rows on which nothing came for `limit` seconds (`held_limit` for held ones)."""
-        return [
-            row for row in self.rows() if now - max(row.last, row.made) > (held_limit if row.held else limit)
-        ]
+    def silent(self, now: float, limit: float) -> list[Row]:
+        """The rows on which nothing has come, either way, RTP or RTCP, for more than `limit` seconds.
+
+        To be asked every few seconds: the media path keeps no time, packets are noticed here.
+        """
+        for row in self.rows():
+            row.look(now)
+        return [row for row in self.rows() if now - max(row.last, row.made) > limit]
 
     def find(self, leg: str, port: int) -> Door | None:
         """The door at this relay port of the leg."""
         return self.doors.get(leg, {}).get(port)
 
 
-def can_be_sent_to(address: Address) -> bool:
-    """Whether a datagram may be aimed there: one host's IP address (no name, no hold, no multicast)."""
+def sendable(address: Address) -> Address | None:
+    """The address in its canonical text; None where no datagram may be aimed (a name, hold, multicast)."""
     try:
         ip = ip_address(address.host)
     except ValueError:
-        return False
+        return None
     one_host = not (ip.is_unspecified or ip.is_multicast or address.host == "255.255.255.255")
-    return one_host and 0 < address.port < 65536
+    return Address(str(ip), address.port) if one_host and 0 < address.port < 65536 else None
 
 
 def _doors(row: Row) -> Iterator[Door]:
