@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from enum import Enum
 from ipaddress import ip_address
 
 from attrs import frozen
 
 from sofw.errors import RemoteError
+
+#: A host in brackets or without a colon, and maybe a port; or an IPv6 literal as it is.
+_ADDRESS = re.compile(
+    r"(?:\[(?P<v6>[^\[\]]+)\]|(?P<name>[^:\[\]]+))(?::(?P<port>[0-9]{1,5}))?"
+    r"|(?P<bare>[^:\[\]]*:[^:\[\]]*:[^\[\]]*)"
+)
 
 #: The leg of the HRAS's own sockets; every other leg is named by its site's id.
 OUTSIDE = "outside"
@@ -74,23 +81,12 @@ def is_ip(host: str) -> bool:
 
 
 def parse_address(text: str, default_port: int | None = None) -> Address:
-    """Read `host:port`, `[v6]:port` or, with a default port, just a host.
+    """Read `host:port`, `[v6]:port` or, with a default port, just a host (IPv6 with or without brackets).
 
-    Raises RemoteError when the port is missing or not in 0-65535.
+    Raises RemoteError when it is none of these, or the port is missing or above 65535.
     """
-    host, port = _split_port(text)
-    if port == "" and default_port is not None:
-        return Address(host, default_port)
-    if not host or not (port.isascii() and port.isdigit()) or len(port) > 5 or int(port) > 65535:
+    found = _ADDRESS.fullmatch(text)
+    port = int(found["port"]) if found and found["port"] else default_port
+    if found is None or port is None or port > 65535:
         raise RemoteError(f"{text!r} is not an address of the form host:port")
-    return Address(host, int(port))
-
-
-def _split_port(text: str) -> tuple[str, str]:
-    if text.startswith("["):
-        host, _, rest = text[1:].partition("]")
-        return host, rest.removeprefix(":")
-    if text.count(":") > 1:
-        return text, ""
-    host, _, port = text.partition(":")
-    return host, port
+    return Address(found["v6"] or found["name"] or found["bare"], port)
