@@ -1,0 +1,87 @@
+"""A real web proxy, as a firewall has it: HTTP only, CONNECT refused, a login if wanted."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from sofw.demo.process import Process
+
+_SETTINGS = """\
+http_port {address}:{port}
+visible_hostname proxy
+pid_filename {folder}/squid.pid
+access_log stdio:{folder}/access.log
+cache_log {folder}/cache.log
+coredump_dir {folder}
+cache_store_log none
+cache deny all
+pinger_enable off
+shutdown_lifetime 0 seconds
+{login}
+acl CONNECT method CONNECT
+http_access deny CONNECT
+{known}
+http_access allow all
+"""
+_LOGIN = """\
+auth_param basic program {helper}
+auth_param basic realm proxy
+acl known proxy_auth REQUIRED"""
+_HELPER = """\
+#!/bin/sh
+while read -r login; do [ "$login" = "{user} {password}" ] && echo OK || echo ERR; done
+"""
+
+
+class Squid:
+    """Squid in a namespace, with everything it writes in a folder of its own."""
+
+    def __init__(
+        self, folder: Path, namespace: str, address: str, port: int, login: tuple[str, str] | None = None
+    ) -> None:
+        self.folder = folder
+        self._namespace = namespace
+        folder.mkdir(parents=True)
+        # Squid gives up root for this user and then opens its logs.
+        shutil.chown(folder, "proxy")
+        self._settings = folder / "squid.conf"
+        self._settings.write_text(
+            _SETTINGS.format(
+                address=address,
+                port=port,
+                folder=folder,
+                login=_LOGIN.format(helper=self._helper(*login)) if login else "",
+                known="http_access deny !known" if login else "",
+            )
+        )
+        self._process = self._start()
+
+    def restart(self) -> None:
+        """Stop it, cutting every connection, and start it again."""
+        self.stop()
+        self._process = self._start()
+
+    def stop(self) -> None:
+        """End it and wait until it is gone."""
+        self._process.stop()
+
+    def log(self) -> list[str]:
+        """Its access log: one line per request that has ended."""
+        path = self.folder / "access.log"
+        return path.read_text().splitlines() if path.exists() else []
+
+    def _start(self) -> Process:
+        # The service name marks its shared memory; two Squids of one name disturb each other.
+        service = f"sofw{os.getpid()}{self._namespace}".replace("-", "")
+        command = ("squid", "-N", "-n", service, "-f", str(self._settings), "-d", "1")
+        process = Process("squid", command, self.folder / "output.log", self._namespace)
+        process.expect("Accepting HTTP Socket connections")
+        return process
+
+    def _helper(self, user: str, password: str) -> Path:
+        path = self.folder / "login"
+        path.write_text(_HELPER.format(user=user, password=password))
+        path.chmod(0o755)
+        return path
