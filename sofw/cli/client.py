@@ -33,15 +33,15 @@ def ask(path: str, command: str, args: Mapping[str, object]) -> Any:
     line = json.dumps({"command": command, "args": args}).encode() + b"\n"
     try:
         answer = json.loads(_exchange(path, line))
-        failed = None if answer["ok"] else str(answer["error"])
+        done, outcome = answer["ok"], answer["result" if answer["ok"] else "error"]
     except OSError as error:
         reason = error.strerror or str(error)
         raise LocalError(f"cannot talk to SoFW on {path}: {reason}; is it running?") from error
     except (ValueError, KeyError, TypeError) as error:
         raise LocalError(f"what answers on {path} is not SoFW") from error
-    if failed is not None:
-        raise LocalError(failed)
-    return answer["result"]
+    if not done:
+        raise LocalError(str(outcome))
+    return outcome
 
 
 def _exchange(path: str, line: bytes) -> bytes:

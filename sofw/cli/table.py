@@ -38,7 +38,7 @@ def format_facts(facts: Mapping[str, object]) -> str:
 def _column(name: str, values: Sequence[object]) -> list[str]:
     cells = [printable(name), *(_cell(value) for value in values)]
     width = max(len(cell) for cell in cells)
-    numbers = all(isinstance(value, int | float) or value is None for value in values)
+    numbers = all(value is None or type(value) in (int, float) for value in values)
     return [cell.rjust(width) if numbers else cell.ljust(width) for cell in cells]
 
 
