@@ -194,8 +194,8 @@ def response_to(
     status: int,
     reason: str | None = None,
     to_tag: str | None = None,
-    *,
     headers: tuple[Field, ...] = (),
+    *,
     body: bytes = b"",
 ) -> Response:
     """The response a request is answered with (RFC 3261 §8.2.6); needs no well-formed header values.
