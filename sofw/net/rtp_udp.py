@@ -147,10 +147,12 @@ class MediaSockets:
 
     def _turn(self) -> None:
         now = self._reactor.seconds()
-        arrived = self._in_time(self._receive(), now)
+        arrived = self._receive()
         if arrived:
-            self._relay.datagrams(arrived)
+            self._relay.datagrams(self._in_time(arrived, now))
             self.flush()
+        else:
+            self._emptied = now
         self._judge(len(arrived), now)
 
     def _receive(self) -> list[Datagram]:
@@ -199,6 +201,8 @@ class MediaSockets:
         try:
             sock.setblocking(False)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+            if family == socket.AF_INET6:  # or IPv4 terminals would come in IPv6 clothes
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             sock.bind((self._host, port))
         except OSError as error:
             sock.close()
