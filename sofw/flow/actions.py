@@ -99,5 +99,14 @@ class Note:
 
 
 Action = (
-    SendSip | SendFrame | StartTimer | StopTimer | OpenPorts | ClosePorts | Resolve | SaveBindings | Busy | Note
+    SendSip
+    | SendFrame
+    | StartTimer
+    | StopTimer
+    | OpenPorts
+    | ClosePorts
+    | Resolve
+    | SaveBindings
+    | Busy
+    | Note
 )

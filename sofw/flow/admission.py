@@ -73,14 +73,18 @@ class Admission:
 
     def known(self, user: str, domain: str) -> bool:
         """Whether there is such a user."""
-        return self._lookup(user, domain, "MD5") is not None or self._lookup(user, domain, "SHA-256") is not None
+        return (
+            self._lookup(user, domain, "MD5") is not None or self._lookup(user, domain, "SHA-256") is not None
+        )
 
     def _authenticated(self, request: Request, realm: str, status: int, now: float) -> str:
         """The user whose credentials the request carries (RFC 3261 §22)."""
         name = "Authorization" if status == 401 else "Proxy-Authorization"
         stale = False
         for credentials in request.headers.all(name):
-            verdict = self._challenger.check(credentials, request.method, request.body, self._lookup, now, realm)
+            verdict = self._challenger.check(
+                credentials, request.method, request.body, self._lookup, now, realm
+            )
             if verdict.outcome is Outcome.OK:
                 return verdict.user
             stale = stale or verdict.outcome is Outcome.STALE
@@ -98,4 +102,3 @@ def without_credentials(request: Request, realms: Collection[str]) -> Request:
 
 def _for_realm(value: str, realms: Collection[str]) -> bool:
     return any(f'realm="{realm}"' in value for realm in realms)
-

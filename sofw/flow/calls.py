@@ -25,7 +25,6 @@ from sofw.sip.message import Message, Request, Response, SipError
 M = TypeVar("M", Request, Response)
 
 
-
 @frozen
 class Party:
     """One side of a call: its leg and the host its signalling comes from."""
@@ -178,7 +177,11 @@ class Calls:
         """End the calls none of whose streams has been heard of for the silence limit (seconds)."""
         silent = {id(row) for row in self.table.silent(now, self._silence)}
         held = {id(row) for row in self.table.silent(now, self._held_silence)}
-        over = [call for call in self.all() if call.state == "up" and call.rows and self._is_dead(call, silent, held)]
+        over = [
+            call
+            for call in self.all()
+            if call.state == "up" and call.rows and self._is_dead(call, silent, held)
+        ]
         return [action for call in over for action in self.end(call, "silence", now)]
 
     def site_up(self, leg: str, media: MediaLeg) -> list[Action]:
@@ -198,7 +201,9 @@ class Calls:
         return all(id(row) in (held if row.held else silent) for row in call.rows.values())
 
     def _uses(self, leg: str) -> bool:
-        return any(leg in (call.caller.leg, call.callee.leg) for calls in self._calls.values() for call in calls)
+        return any(
+            leg in (call.caller.leg, call.callee.leg) for calls in self._calls.values() for call in calls
+        )
 
     def _ends(self, leg: str) -> Iterator[End]:
         return (end for row in self.table.rows() for end in (row.caller, row.callee) if end.leg == leg)

@@ -153,6 +153,7 @@ class Forwarding:
             yield from self._cancel(key, now)
         else:
             yield from self.failed(key, 487 if branch.cancelled else 408, now)
+            yield from self._run(key, self._transactions.abandon(key), now)
 
     def ended(self, key: Key) -> None:
         """A transaction is gone, and what was kept for it."""

@@ -56,7 +56,9 @@ class Routing:
     def token(self, flow: Flow) -> str:
         """What our Record-Route carries: the flow of one side, sealed, so nothing need be remembered."""
         remote = flow.remote
-        return self._sealer.seal((flow.leg, flow.transport.value, remote.host, str(remote.port), str(flow.port)))
+        return self._sealer.seal(
+            (flow.leg, flow.transport.value, remote.host, str(remote.port), str(flow.port))
+        )
 
     def flow_of(self, uri: Uri) -> Flow | None:
         """The flow in one of our Record-Route URIs; None when it has none.

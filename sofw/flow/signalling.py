@@ -37,12 +37,16 @@ from sofw.sip.transaction import (
     Deliver,
     Ended,
     Output,
-    StartTimer as TransactionTimer,
-    StopTimer as TransactionTimerOff,
     TimedOut,
     Transactions,
     Transmit,
     Unreachable,
+)
+from sofw.sip.transaction import (
+    StartTimer as TransactionTimer,
+)
+from sofw.sip.transaction import (
+    StopTimer as TransactionTimerOff,
 )
 from sofw.sip.uri import Uri, parse_uri
 
@@ -197,7 +201,9 @@ class Signalling:
         elif request.method == "REGISTER" and self._is_for_us(request, flow):
             yield from self._register(key, request, flow, now)
         elif request.method == "OPTIONS" and self._is_for_us(request, flow):
-            yield from self._respond(key, response_to(request, 200, None, self._fresh(), (("Allow", ALLOW),)), now)
+            yield from self._respond(
+                key, response_to(request, 200, None, self._fresh(), (("Allow", ALLOW),)), now
+            )
         else:
             if request.method == "INVITE":
                 # §16.2: a stateful proxy answers 100 at once, so that the caller stops repeating.
@@ -228,7 +234,7 @@ class Signalling:
         yield SaveBindings(aor, bindings)
         if {b.contact for b in before} != {b.contact for b in bindings}:
             yield Note("registered", (("aor", aor), ("flow", flow), ("contacts", len(bindings))))
-        contacts = [("Contact", contact_value(binding, now)) for binding in bindings]
+        contacts = tuple(("Contact", contact_value(binding, now)) for binding in bindings)
         yield from self._respond(key, response_to(request, 200, None, self._fresh(), contacts), now)
 
     def _cancel(self, key: Hashable, request: Request, now: float) -> Iterator[Action]:

@@ -183,4 +183,3 @@ class Performer:
     def _note(self, action: Note) -> None:
         pairs = " ".join(f"{name}={{{name}}}" for name, _value in action.fields)
         self._log.info(f"{action.event} {pairs}", **dict(action.fields))
-

@@ -8,7 +8,7 @@ from typing import Any
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.endpoints import HostnameEndpoint
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IPushProducer, ITCPTransport
+from twisted.internet.interfaces import IPushProducer
 from twisted.internet.protocol import Factory, Protocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -35,7 +35,7 @@ Failed = Callable[[], None]
 class SipConnection(Protocol):
     """One connection; in: bytes, out: whole messages and pongs."""
 
-    transport: ITCPTransport
+    transport: Any  # provides ITCPTransport
 
     def __init__(self, streams: SipStreams) -> None:
         self._streams = streams
@@ -45,7 +45,7 @@ class SipConnection(Protocol):
 
     def connectionMade(self) -> None:
         """Twisted: the connection stands."""
-        peer: IPv4Address | IPv6Address = self.transport.getPeer()  # type: ignore[assignment]
+        peer: IPv4Address | IPv6Address = self.transport.getPeer()
         self.transport.setTcpNoDelay(True)
         self.transport.setTcpKeepAlive(True)
         self.transport.registerProducer(self, True)

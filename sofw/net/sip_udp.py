@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from socket import SO_RCVBUF, SOL_SOCKET
+from typing import Any
 
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IReactorUDP, IUDPTransport
@@ -33,7 +34,7 @@ class SipUdp(DatagramProtocol):
     def listen(self, reactor: IReactorUDP, host: str, port: int) -> None:
         """Bind; raises PortInUse."""
         try:
-            listening = reactor.listenUDP(port, self, interface=host, maxPacketSize=LARGEST_DATAGRAM)
+            listening: Any = reactor.listenUDP(port, self, interface=host, maxPacketSize=LARGEST_DATAGRAM)
         except CannotListenError as error:
             raise PortInUse("udp", host, port, str(error.socketError)) from None
         self._port = listening.getHost().port

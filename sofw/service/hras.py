@@ -126,7 +126,11 @@ class Hras(Service):
         super().stopService()
         self._performer.stop()
         self._media.stop()
-        parts = [self._control.stopService, self._tunnels.stop, *(socket.stop for socket in self._sip.values())]
+        parts = [
+            self._control.stopService,
+            self._tunnels.stop,
+            *(socket.stop for socket in self._sip.values()),
+        ]
         if self._http is not None:
             parts.append(self._http.stopListening)
         done = DeferredList([maybeDeferred(part) for part in parts])

@@ -158,7 +158,9 @@ def best_response(responses: list[Response]) -> Response:
         best = evolve(best, headers=_with_challenges(best.headers, responses))
     if best.status == 503:
         # A 503 would keep the caller from us, though only that branch is overloaded (§16.7 step 6).
-        return evolve(best, status=500, reason="Next Hop Unavailable", headers=best.headers.remove("Retry-After"))
+        return evolve(
+            best, status=500, reason="Next Hop Unavailable", headers=best.headers.remove("Retry-After")
+        )
     return best
 
 

@@ -1,6 +1,6 @@
 """The steps of a stateful proxy (RFC 3261 §16) that need no state, each one function.
 
-    check → without_own_routes → (targets) → forwarded → … → returned
+check → without_own_routes → (targets) → forwarded → … → returned
 """
 
 from __future__ import annotations
@@ -171,7 +171,9 @@ def received(request: Request, source: Address) -> Request:
     params.append(("received", source.host))
     if via.rport is not None:
         params.append(("rport", str(source.port)))
-    headers = request.headers.remove_first("Via").prepend("Via", format_via(evolve(via, params=tuple(params))))
+    headers = request.headers.remove_first("Via").prepend(
+        "Via", format_via(evolve(via, params=tuple(params)))
+    )
     return evolve(request, headers=headers)
 
 
@@ -206,7 +208,6 @@ def destination(uri: Uri) -> tuple[str, int]:
     if is_ip(host.strip("[]")):
         host = host.strip("[]")
     return host, uri.port or default_port(uri)
-
 
 
 def cancel_of(request: Request) -> Request:

@@ -55,7 +55,7 @@ class TooBrief(SipError):
 class Registrar:
     """All bindings, by address-of-record ("alice@example.com")."""
 
-    def __init__(self, limits: Limits, bindings: Mapping[str, Iterable[Binding]] = {}) -> None:  # noqa: B006
+    def __init__(self, limits: Limits, bindings: Mapping[str, Iterable[Binding]] = {}) -> None:
         self._limits = limits
         self._bindings: dict[str, Bindings] = {aor: tuple(found) for aor, found in bindings.items()}
 
@@ -199,4 +199,3 @@ def _quality(text: str | None) -> float:
         return min(1.0, max(0.0, float(text))) if text else 1.0
     except ValueError:
         return 1.0
-
