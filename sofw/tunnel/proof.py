@@ -1,0 +1,132 @@
+"""How the two halves show each other that they know the site's secret.
+
+HRAC sends a nonce, HRAS answers with a challenge, and each proves the secret by an HMAC-SHA256 over both;
+so nothing heard on the way can be said again. From the same values comes the session key, and under it the
+proofs of the lanes, whose numbers rise. (Challenge and response as in RFC 5802's idea of mutual proof,
+with a shared random key in place of a password.)
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+
+from sofw.errors import LocalError
+from sofw.tunnel.exchange import ID_LENGTH, PROOF_LENGTH, Claim, ExchangeError, Hello, LaneRequest, signed
+from sofw.tunnel.rungs import Direction
+
+#: Seconds within which a challenge must be answered.
+CHALLENGE_LIFE = 60
+#: Challenges that were answered are remembered until they expire: more sessions a minute are refused.
+MAX_USED = 4096
+
+_WRONG = "The site is not known here, or its secret is another one"
+
+
+class Challenges:
+    """HRAS's challenges. A hello leaves no trace here, so a flood of them cannot fill anything.
+
+    `key` is random for each run. `now` is in seconds.
+    """
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+        self._used: dict[str, float] = {}
+
+    def make(self, site: str, nonce: str, now: float) -> str:
+        """A challenge that only this site may answer, with this nonce, and not for long."""
+        return self._at(site, nonce, int(now) + CHALLENGE_LIFE)
+
+    def redeem(self, claim: Claim, now: float) -> None:
+        """Accept the challenge in a claim, once; raises ExchangeError (403, 503)."""
+        expires = _number(claim.challenge.partition(".")[0])
+        expected = self._at(claim.hello.site, claim.nonce, expires)
+        if not _same(claim.challenge, expected) or not now < expires <= now + CHALLENGE_LIFE:
+            raise ExchangeError("The challenge is not valid any more", 403)
+        self._used = {used: until for used, until in self._used.items() if until > now}
+        if claim.challenge in self._used:
+            raise ExchangeError("The challenge was used before", 403)
+        if len(self._used) >= MAX_USED:
+            raise ExchangeError("Too many sessions at the moment", 503)
+        self._used[claim.challenge] = expires
+
+    def _at(self, site: str, nonce: str, expires: int) -> str:
+        return f"{expires}.{_mac(self._key, 'challenge', str(expires), nonce, site)}"
+
+
+class SessionKey:
+    """What both halves derive from secret, nonce, challenge and session id; it opens lanes.
+
+    A lane's number must be higher than any before in its direction, so that a request cannot be repeated.
+    """
+
+    def __init__(self, secret: bytes, nonce: str, challenge: str, session: str) -> None:
+        self.session = session
+        self._key = bytes.fromhex(_mac(secret, "session key", nonce, challenge, session))
+        self._last = {direction: 0 for direction in Direction}
+
+    def lane(self, number: int, direction: Direction) -> LaneRequest:
+        """The request for a lane."""
+        return LaneRequest(self.session, number, self._proof(number, direction))
+
+    def admit(self, lane: LaneRequest, direction: Direction) -> None:
+        """Check a request for a lane; raises ExchangeError (403)."""
+        if not _same(lane.proof, self._proof(lane.number, direction)):
+            raise ExchangeError("The lane's proof is wrong", 403)
+        if lane.number <= self._last[direction]:
+            raise ExchangeError("A lane with this number was opened before", 403)
+        self._last[direction] = lane.number
+
+    def _proof(self, number: int, direction: Direction) -> str:
+        return _mac(self._key, "lane", direction.value, str(number))
+
+
+def prove_claim(secret: bytes, hello: Hello, nonce: str, challenge: str) -> str:
+    """HRAC's proof."""
+    return _claim_proof(secret, nonce, challenge, signed(hello))
+
+
+def check_claim(secret: bytes | None, claim: Claim) -> None:
+    """Check HRAC's proof; raises ExchangeError (403), the same for an unknown site (no secret)."""
+    # With an empty key no proof is right: the comparison takes its time all the same.
+    expected = _claim_proof(secret or b"", claim.nonce, claim.challenge, claim.signed)
+    if not _same(claim.proof, expected) or not secret:
+        raise ExchangeError(_WRONG, 403)
+
+
+def prove_session(secret: bytes, nonce: str, challenge: str, session: str) -> str:
+    """HRAS's proof."""
+    return _mac(secret, "hras", nonce, challenge, session)
+
+
+def check_session(secret: bytes, nonce: str, challenge: str, session: str, proof: str) -> None:
+    """Check HRAS's proof; raises ExchangeError (403)."""
+    if not _same(proof, prove_session(secret, nonce, challenge, session)):
+        raise ExchangeError("What answers there does not know the secret of this site", 403)
+
+
+def fresh_id(random: Callable[[int], bytes]) -> str:
+    """A nonce or session id; `random` gives so many random bytes."""
+    drawn = random(ID_LENGTH // 2).hex()
+    if len(drawn) != ID_LENGTH:
+        raise LocalError("The source of random numbers fails")
+    return drawn
+
+
+def _claim_proof(secret: bytes, nonce: str, challenge: str, said: bytes) -> str:
+    return _mac(secret, "hrac", nonce, challenge, said.decode())
+
+
+def _mac(key: bytes, purpose: str, *parts: str) -> str:
+    """HMAC-SHA256 (RFC 2104) over the parts, each led by its length: no two lists look the same."""
+    text = b"".join(b"%d:%b" % (len(part), part) for part in (each.encode() for each in (purpose, *parts)))
+    return hmac.digest(key, text, "sha256").hex()
+
+
+def _same(said: str, expected: str) -> bool:
+    """Compare in constant time; text that is not ASCII is only wrong."""
+    return hmac.compare_digest(said.encode(errors="replace"), expected.encode())
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= PROOF_LENGTH else 0
