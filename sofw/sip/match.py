@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 from sofw.sip.headers import Via
-from sofw.sip.message import Request, Response
+from sofw.sip.message import Message, Request, Response
 
 Key = Hashable
 #: How a branch begins that is unique by RFC 3261 §8.1.1.7; compared without case, as every token is.
@@ -40,15 +40,15 @@ def server_key(request: Request, method: str | None = None) -> Key:
     return (*_old_key(request), method, request.to.tag)
 
 
-def ack_key(request: Request, tag: str | None) -> Key:
-    """What joins an INVITE that was refused and its ACK (§17.2.3); called with either of them.
+def ack_key(request: Request, tagged: Message) -> Key:
+    """What joins an INVITE with its refusal, and an ACK with itself, when the ACK is for it (§17.2.3).
 
-    By RFC 3261 the branch joins them. By RFC 2543 it takes the To tag of the refusal, which is the
-    ACK's own; the INVITE may have had none.
+    By RFC 3261 the branch joins them. By RFC 2543 it takes the To tag, which the INVITE may not have
+    had: that of the refusal, repeated in the ACK. Raises SipError like `server_key`.
     """
     if _is_unique(request.via):
         return server_key(request, "INVITE")
-    return (*_old_key(request), "ACK", tag)
+    return (*_old_key(request), "ACK", tagged.to.tag)
 
 
 def _old_key(request: Request) -> tuple[Hashable, ...]:

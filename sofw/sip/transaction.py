@@ -95,7 +95,7 @@ class Transactions:
         Raises SipError when a header it needs is missing or malformed.
         """
         if request.method == "ACK":
-            return self._acks.get(ack_key(request, request.to.tag))
+            return self._acks.get(ack_key(request, request))
         key = server_key(request)
         return key if key in self._transactions else None
 
@@ -134,12 +134,16 @@ class Transactions:
             return self.abandon(key)
         refused = transaction.kind is Kind.INVITE_SERVER and response.status >= 300
         if refused and transaction.state is State.PROCEEDING:
-            transaction.ack = ack_key(transaction.request, response.to.tag)
+            transaction.ack = ack_key(transaction.request, response)
             self._acks[transaction.ack] = key
         return self._step(transaction, _class_of(response), response)
 
     def abandon(self, key: Key) -> list[Output]:
-        """The transaction user wants no more of it: no answer (RFC 4320 §4.2), or no response (RFC 3261 §9.1)."""
+        """The transaction user drops it: it will not answer, or waits for no answer any more.
+
+        So a proxy ends a non-INVITE server (RFC 4320 §4.2) and a cancelled INVITE client that got no
+        final response (RFC 3261 §9.1).
+        """
         return self._input(key, Input.ABANDON)
 
     def timer(self, key: Key, name: str) -> list[Output]:

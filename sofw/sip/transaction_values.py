@@ -1,4 +1,4 @@
-"""What the four transaction machines are made of: kinds, states, inputs, outputs, and the transaction itself."""
+"""What the four transaction machines are made of: kinds, states, inputs, outputs, transactions."""
 
 from __future__ import annotations
 
