@@ -103,6 +103,8 @@ class Calls:
     def find(self, message: Message) -> tuple[Call, bool] | None:
         """The call a message within a dialog belongs to, and whether it comes from the caller."""
         tags = (message.from_.tag or "", message.to.tag or "")
+        if not all(tags):
+            return None
         for call in self._calls.get(message.call_id, ()):
             if tags == (call.caller_tag, call.callee_tag):
                 return call, True

@@ -112,7 +112,7 @@ class Forwarding:
             return
         if response.status > 100 and way.begins:
             yield StartTimer(("c", key), self._timers.c)
-        if response.status >= 200:
+        if response.status >= 200 and way.sent is not None and way.sent.method == "INVITE":
             yield StopTimer(("c", key))
         try:
             response, actions = self._returning(way, response, now)

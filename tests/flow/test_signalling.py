@@ -7,7 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from sofw.address import OUTSIDE, Address, Flow, Transport
 from sofw.flow.actions import OpenPorts, Resolve, SaveBindings
-from sofw.sip.message import Request, Response
+from sofw.sip.message import Request, Response, parse_message
 from tests.flow.world import ALICE, BOB, CAROL, DAVE, HRAC, HRAS, World, reply, request, sdp, sent, summary
 
 
@@ -131,8 +131,8 @@ class CallOut(SynchronousTestCase):
                 "Busy tokyo",
                 "OpenPorts tokyo [30000]",
                 "OpenPorts outside [20000]",
-                "INVITE -> outside 203.0.113.20:5060",
                 "StartTimer c",
+                "INVITE -> outside 203.0.113.20:5060",
             ],
         )
 
@@ -333,7 +333,7 @@ class OtherDirections(SynchronousTestCase):
         world.register("alice")
         second = Flow(OUTSIDE, Transport.UDP, Address("203.0.113.21", 5060), 5060)
         for flow in (BOB, second):
-            data = request("REGISTER", "sip:example.com", flow, "bob", "bob@example.com", call_id=str(flow))
+            data = request("REGISTER", "sip:example.com", flow, "bob", "bob@example.com", call_id=f"reg-{flow.remote.host}")
             world.login(flow, data, "bob")
         offer = request("INVITE", "sip:bob@example.com", ALICE, "alice", body=sdp(ALICE))
         one, two = requests_in(world.login(ALICE, offer, "alice"))
@@ -402,8 +402,6 @@ class BadInput(SynchronousTestCase):
 
 
 def _parsed(data: bytes) -> Request:
-    from sofw.sip.message import parse_message
-
     message = parse_message(data)
     assert isinstance(message, Request)
     return message

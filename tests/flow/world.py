@@ -58,7 +58,8 @@ def request(
         f"Via: SIP/2.0/{flow.transport.value} {host}:{flow.remote.port}"
         f";branch=z9hG4bK{branch or f'{method}{cseq}{sender}{call_id}'};rport\r\n"
         f"Max-Forwards: 70\r\nFrom: <sip:{sender}@example.com>;tag={tag or sender}\r\nTo: {to_value}\r\n"
-        f"Call-ID: {call_id}\r\nCSeq: {cseq} {method}\r\nContact: <sip:{sender}@{host}:{flow.remote.port}>\r\n"
+        f"Call-ID: {call_id}\r\nCSeq: {cseq} {method}\r\n"
+        f"Contact: <sip:{sender}@{host}:{flow.remote.port}>\r\n"
         f"{headers}{kind}Content-Length: {len(body)}\r\n\r\n"
     )
     return text.encode() + body
