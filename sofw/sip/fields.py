@@ -27,22 +27,25 @@ from sofw.sip.uri import Uri, format_uri, parse_uri
 #: name-addr = [ display-name ] LAQUOT addr-spec RAQUOT
 #: display-name = *(token LWS) / quoted-string
 #: An unquoted name may hold more than tokens (UTF-8, brackets), but nothing that has a meaning here.
-_NAME_ADDR = re.compile(rf'({QUOTED}|[^"<>,;:\\]*+)[ \t]*<([^<>]*+)>', re.DOTALL)
+_NAME_ADDR = re.compile(rf'({QUOTED}|[^"<>,;:\\]*+)[ \t]*+<([^<>]*+)>', re.DOTALL)
 _PLAIN_NAME = re.compile(rf"{TOKEN_CHARS}++(?: {TOKEN_CHARS}++)*+")
 
 #: via-parm = sent-protocol LWS sent-by *( SEMI via-params ), white space allowed around "/" and ":"
 _VIA = re.compile(
-    rf"SIP[ \t]*/[ \t]*2\.0[ \t]*/[ \t]*({TOKEN_CHARS}++)[ \t]++({HOST})(?:[ \t]*:[ \t]*([0-9]++))?",
+    rf"SIP[ \t]*+/[ \t]*+2\.0[ \t]*+/[ \t]*+({TOKEN_CHARS}++)[ \t]++({HOST})(?:[ \t]*+:[ \t]*+([0-9]++))?",
     re.IGNORECASE,
 )
 
 #: auth-param = auth-param-name EQUAL ( token / quoted-string ); unquoted values may hold more (base64).
 _AUTH_PARAM = re.compile(
-    rf"[ \t]*({TOKEN_CHARS}++)[ \t]*=[ \t]*({QUOTED}|[^\s\",]*+)[ \t]*(?:,|\Z)", re.DOTALL
+    rf"[ \t]*+({TOKEN_CHARS}++)[ \t]*+=[ \t]*+({QUOTED}|[^\s\",]*+)[ \t]*+(?:,|\Z)", re.DOTALL
 )
 
 #: These stand without quotes (RFC 7616 §3.3, §3.4); qop does in credentials only.
 _UNQUOTED = frozenset({"algorithm", "stale", "nc", "userhash", "charset"})
+
+#: CSeq = 1*DIGIT LWS Method
+_CSEQ = re.compile(rf"([0-9]++)[ \t]++({TOKEN_CHARS}++)")
 
 #: RFC 3261 §20.16: a CSeq number fits 32 bits.
 _HIGHEST_CSEQ = 2**32 - 1
@@ -158,10 +161,10 @@ def format_via(via: Via) -> str:
 
 def parse_cseq(text: str) -> CSeq:
     """Read a CSeq; raises SipError when it is malformed or does not fit 32 bits."""
-    parts = text.replace("\t", " ").split()
-    if len(parts) != 2 or not is_token(parts[1]):
+    found = _CSEQ.fullmatch(text.strip(" \t"))
+    if not found:
         raise SipError("Malformed CSeq")
-    return CSeq(parse_number(parts[0], _HIGHEST_CSEQ, "CSeq number"), parts[1])
+    return CSeq(parse_number(found[1], _HIGHEST_CSEQ, "CSeq number"), found[2])
 
 
 def parse_auth(text: str) -> tuple[str, dict[str, str]]:

@@ -1,8 +1,8 @@
 """The words of SIP's grammar (RFC 3261 §25) that every other parser here is built from.
 
 Text is `str`, decoded as UTF-8 with surrogateescape, so that any byte survives the way through.
-Every pattern is linear in its input: repetitions are possessive, and no two alternatives of a
-repetition begin alike.
+Every pattern is linear in its input: repetitions are possessive, and a pattern that is searched for
+begins with a character that it cannot go on with, so that no stretch of text is gone over again.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ _TOKEN = re.compile(f"{TOKEN_CHARS}++")
 QUOTED = r'"(?:[^"\\]|\\.)*+"'
 
 #: host = hostname / IPv4address / IPv6reference; "_" is let pass, as it stands in real host names.
-HOST = r"\[[0-9A-Fa-f:.]++\]|[A-Za-z0-9._\-]++"
+HOST = r"\[[0-9A-Fa-f.]*+:[0-9A-Fa-f:.]*+\]|[A-Za-z0-9._\-]++"
 
 #: generic-param = token [EQUAL gen-value]; a value may hold more than a token or a host has, since
 #: branches in base64 and bare IPv6 addresses (received=2001:db8::1, RFC 5118 §4.5) are common.
 _PARAM = re.compile(
-    rf"[ \t]*;[ \t]*({TOKEN_CHARS}++)(?:[ \t]*=[ \t]*({QUOTED}|[^\x00-\x20\x7f\",;<>]*+))?", re.DOTALL
+    rf"[ \t]*+;[ \t]*+({TOKEN_CHARS}++)(?:[ \t]*+=[ \t]*+({QUOTED}|[^\x00-\x20\x7f\",;<>]*+))?", re.DOTALL
 )
 
 #: What a comma must not be looked for in; what is not closed reaches to the end.
 _LIST = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|<[^>]*+(?:>|\Z)|,', re.DOTALL)
 
-_FOLD = re.compile(r"[ \t]*+\n[ \t]++")
+_FOLD = re.compile(r"\n[ \t]++")
 _PAIR = re.compile(r"\\(.)", re.DOTALL)
 _NEEDS_PAIR = re.compile(r'(["\\\x00-\x08\x0a-\x1f\x7f])')
 

@@ -8,13 +8,13 @@ Reading a message looks at its framing only; a header value is read when it is f
 from __future__ import annotations
 
 import re
-from functools import cached_property
 from hashlib import blake2s
 from typing import TypeAlias
 
 from attrs import frozen
 
-from sofw.sip.fields import CSeq, NameAddr, Via, parse_cseq, parse_name_addr, parse_via
+from sofw.sip.accessors import Accessors
+from sofw.sip.fields import parse_name_addr
 from sofw.sip.grammar import SipError, find_head, is_token, parse_number, unfold
 from sofw.sip.headers import Field, Headers, parse_field
 from sofw.sip.reasons import REASONS, reason_phrase
@@ -42,99 +42,17 @@ MAX_FIELDS = 300
 #: Identity (STIR) and Authorization take some 4 kB; a longer line serves nobody.
 MAX_LINE = 16384
 
-_DELTA_SECONDS = 2**32 - 1
 _REQUIRED = ("Via", "From", "To", "Call-ID", "CSeq")
 _ONCE = ("From", "To", "Call-ID", "CSeq", "Max-Forwards", "Content-Length", "Content-Type", "Expires")
 _MAGIC_COOKIE = "z9hG4bK"
 _TAG_BYTES = 8
 
-#: callid = word [ "@" word ]; only what would split the line is refused.
-_CALL_ID = re.compile(r"[^\x00-\x20\x7f]++")
 _STATUS_LINE = re.compile(r"(\S++)[ ]([1-6][0-9]{2})(?:[ ](.*))?", re.DOTALL)
 _LINE_BREAKS = re.compile(r"[\r\n]++")
 
 
-class _Accessors:
-    """Header values as typed values, read once; each raises SipError when it is missing or malformed."""
-
-    headers: Headers
-
-    @cached_property
-    def vias(self) -> tuple[Via, ...]:
-        """All Vias, topmost first."""
-        return tuple([parse_via(value) for value in self.headers.all("Via")])
-
-    @cached_property
-    def via(self) -> Via:
-        """The topmost Via."""
-        return parse_via(self._required("Via"))
-
-    @cached_property
-    def from_(self) -> NameAddr:
-        """The From."""
-        return parse_name_addr(self._required("From"))
-
-    @cached_property
-    def to(self) -> NameAddr:
-        """The To."""
-        return parse_name_addr(self._required("To"))
-
-    @cached_property
-    def call_id(self) -> str:
-        """The Call-ID."""
-        text = self._required("Call-ID")
-        if not _CALL_ID.fullmatch(text):
-            raise SipError("Malformed Call-ID")
-        return text
-
-    @cached_property
-    def cseq(self) -> CSeq:
-        """The CSeq."""
-        return parse_cseq(self._required("CSeq"))
-
-    @cached_property
-    def contacts(self) -> tuple[NameAddr, ...]:
-        """The Contacts, without a `*`."""
-        return tuple([parse_name_addr(value) for value in self.headers.all("Contact") if value != "*"])
-
-    @cached_property
-    def routes(self) -> tuple[NameAddr, ...]:
-        """The Routes, next hop first."""
-        return tuple([parse_name_addr(value) for value in self.headers.all("Route")])
-
-    @cached_property
-    def record_routes(self) -> tuple[NameAddr, ...]:
-        """The Record-Routes, topmost first."""
-        return tuple([parse_name_addr(value) for value in self.headers.all("Record-Route")])
-
-    @cached_property
-    def max_forwards(self) -> int | None:
-        """The hops left, 0-255 (RFC 3261 §20.22); None when absent."""
-        text = self.headers.get("Max-Forwards")
-        return None if text is None else parse_number(text, 255, "Max-Forwards")
-
-    @cached_property
-    def expires(self) -> int | None:
-        """The Expires in seconds; None when absent or malformed, which means the default (§10.2.1.1)."""
-        text = self.headers.get("Expires")
-        if not text or not (text.isascii() and text.isdigit()):
-            return None
-        return int(text) if len(text) <= 10 and int(text) < _DELTA_SECONDS else _DELTA_SECONDS
-
-    @cached_property
-    def content_type(self) -> str:
-        """The media type of the body in lower case, without parameters; "" when absent."""
-        return (self.headers.get("Content-Type") or "").partition(";")[0].strip(" \t").lower()
-
-    def _required(self, name: str) -> str:
-        value = self.headers.get(name)
-        if not value:
-            raise SipError(f"Missing {name}")
-        return value
-
-
 @frozen(slots=False)
-class Request(_Accessors):
+class Request(Accessors):
     """A request; `uri` is the Request-URI as text."""
 
     method: str
@@ -144,7 +62,7 @@ class Request(_Accessors):
 
 
 @frozen(slots=False)
-class Response(_Accessors):
+class Response(Accessors):
     """A response; `status` is 100-699."""
 
     status: int

@@ -12,6 +12,9 @@ _LINE_ENDS = b"\r\n"
 _FOLD = re.compile(rb"\r?\n[ \t]++")
 _CONTENT_LENGTH = re.compile(rb"\n(?:content-length|l)[ \t]*+:[ \t]*+([^\r\n]*+)", re.IGNORECASE)
 
+#: What is over the limit is refused as too large, not as malformed.
+_HIGHEST = 2**32 - 1
+
 
 class KeepAlive(Enum):
     """What a peer sends to keep its connection open (RFC 5626 §3.5.1)."""
@@ -27,6 +30,7 @@ class StreamFramer:
         self._limit = limit
         self._buffer = bytearray()
         self._searched = 0
+        self._size = 0
         self._fault: SipError | None = None
 
     def feed(self, data: bytes) -> list[bytes | KeepAlive]:
@@ -55,14 +59,20 @@ class StreamFramer:
     def _next(self) -> bytes | KeepAlive | None:
         if self._buffer and self._buffer[0] in _LINE_ENDS:
             return self._between()
+        if not self._size:
+            self._size = self._find_size()
+        return self._take(self._size) if 0 < self._size <= len(self._buffer) else None
+
+    def _find_size(self) -> int:
+        """The size of the message that begins the buffer, 0 while its head is incomplete."""
         found = find_head(self._buffer, max(0, self._searched - 2))
         if not found:
             self._searched = len(self._buffer)
             self._check_size(self._searched)
-            return None
-        end = found[1] + _content_length(bytes(self._buffer[: found[0]]))
-        self._check_size(end)
-        return self._take(end) if len(self._buffer) >= end else None
+            return 0
+        size = found[1] + _content_length(bytes(self._buffer[: found[0]]))
+        self._check_size(size)
+        return size
 
     def _between(self) -> bytes | KeepAlive | None:
         """Empty lines before a message: two are a ping, others mean nothing (§7.5)."""
@@ -70,7 +80,7 @@ class StreamFramer:
             if self._buffer.startswith(KeepAlive.PING.value):
                 self._take(len(KeepAlive.PING.value))
                 return KeepAlive.PING
-            if KeepAlive.PING.value.startswith(self._buffer):
+            if KeepAlive.PING.value.startswith(bytes(self._buffer[:4])):
                 return None
             self._take(1)
         return self._next()
@@ -78,7 +88,7 @@ class StreamFramer:
     def _take(self, size: int) -> bytes:
         piece = bytes(self._buffer[:size])
         del self._buffer[:size]
-        self._searched = 0
+        self._searched = self._size = 0
         return piece
 
     def _check_size(self, size: int) -> None:
@@ -91,4 +101,4 @@ def _content_length(head: bytes) -> int:
     lengths = _CONTENT_LENGTH.findall(_FOLD.sub(b" ", head))
     if len(lengths) != 1:
         raise SipError("More than one Content-Length" if lengths else "Missing Content-Length")
-    return parse_number(lengths[0].decode("ascii", "replace").strip(" \t"), MAX_MESSAGE, "Content-Length")
+    return parse_number(lengths[0].decode("ascii", "replace").strip(" \t"), _HIGHEST, "Content-Length")

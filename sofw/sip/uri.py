@@ -20,7 +20,7 @@ _OPAQUE = re.compile(r'[^\x00-\x20\x7f<>"]++')
 _SIP_URI = re.compile(
     r'(?:(?P<user>[^@:\x00-\x20\x7f<>"]++)(?::(?P<password>[^@\x00-\x20\x7f<>"]*+))?@)?'
     rf"(?P<host>{HOST})(?::(?P<port>[0-9]{{1,5}}+))?"
-    r'(?P<params>(?:;[^;?@\x00-\x20\x7f<>"]++)*+)'
+    r'(?P<params>(?:;[^;?@=\x00-\x20\x7f<>"]++(?:=[^;?@\x00-\x20\x7f<>"]*+)?)*+)'
     r'(?:\?(?P<headers>[^@\x00-\x20\x7f<>"]*+))?'
 )
 
