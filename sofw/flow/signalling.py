@@ -286,9 +286,13 @@ class Signalling:
         request = error.request
         if request is None or request.method == "ACK":
             return
-        request = proxy.received(request, flow.remote)
-        response = response_to(request, error.status, str(error), self._fresh())
-        yield SendSip(self._reply_flow(request, flow), format_message(response))
+        try:
+            request = proxy.received(request, flow.remote)
+            response = response_to(request, error.status, str(error), self._fresh())
+            reply = self._reply_flow(request, flow)
+        except SipError:
+            return
+        yield SendSip(reply, format_message(response))
 
     def _reply_flow(self, request: Request, flow: Flow) -> Flow:
         """Where answers go: the same connection, or for UDP what the Via says (§18.2.2, RFC 3581)."""
