@@ -1,5 +1,5 @@
 # Each target installs what it needs on a fresh Debian 12 (as root), into the system or into .work.
-.PHONY: help demo test unit lint lab install-ways package bench clean
+.PHONY: help demo deb test unit lint lab install-ways package bench clean
 
 help:           ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' Makefile | column -t -s '|'
@@ -21,6 +21,10 @@ lab:            ## calls end to end through network namespaces (root)
 
 install-ways:   ## checkout, pip install, pip install -e: are the plugins found?
 	@tools/install
+
+deb:            ## build the Debian package, into .work/build
+	@tools/setup-debian unit package
+	@tools/package-build
 
 package:        ## build the Debian package, install and try it in a container (root)
 	@tools/package

@@ -12,7 +12,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 TREE = Path(__file__).resolve().parents[2]
-LEAVE_OUT = (".git", ".work", "__pycache__", "build", "dropin.cache", "*.egg-info", "_trial_temp*", ".*_cache")
+LEAVE_OUT = (".git", ".work", "__pycache__", "build", "dropin.cache", "*.egg-info", "_trial_temp*")
 #: Installing from PyPI may take a while on a slow line.
 PATIENCE = 600
 
