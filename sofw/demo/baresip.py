@@ -117,8 +117,8 @@ class Phone:
         self.process.say("/hangup")
 
     def ended(self, seconds: float = 10.0) -> str:
-        """Wait until the call is over; what the phone says of it."""
-        return self.process.expect(r"(?:session closed|terminated|terminate call).*", seconds)[0]
+        """Wait until the call is over or has been refused; what the phone says of it."""
+        return self.process.expect(r"session closed: \d{3} .*|Call with .* terminated.*", seconds)[0]
 
     def heard(self) -> Path:
         """The recording of what came in during the last call that had sound."""

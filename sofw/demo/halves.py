@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import sofw
+from sofw.cli.client import ask
 from sofw.demo.process import Process, run, until
 from sofw.errors import LocalError
 
@@ -30,6 +31,7 @@ class Half:
         self._namespace = namespace
         self._file = folder / f"{kind}.toml"
         folder.mkdir(parents=True)
+        # It holds a secret: only its owner may read it, or the half refuses to start.
         self._file.touch(mode=0o600)
         self._file.write_text(as_toml({**settings, "control": {"socket": str(self.socket)}}))
         self.process = self._launch()
@@ -46,10 +48,14 @@ class Half:
         """End it as a crash would."""
         self.process.kill()
 
-    def ask(self, *words: str) -> Any:
-        """What `sofw WORDS --json` says, as JSON values. Raises LocalError with its complaint."""
-        command = (sys.executable, "-m", "sofw.cli.main", "--socket", str(self.socket), *words, "--json")
-        return json.loads(run(*command, environment=_environment()))
+    def ask(self, command: str, **args: object) -> Any:
+        """What the half answers to a command of the `sofw` command. Raises LocalError with its complaint."""
+        return ask(str(self.socket), command, args)
+
+    def show(self, *words: str) -> str:
+        """What `sofw WORDS` prints."""
+        command = (sys.executable, "-m", "sofw.cli.main", "--socket", str(self.socket), *words)
+        return run(*command, environment=_environment())
 
     def _launch(self) -> Process:
         self.socket.unlink(missing_ok=True)
@@ -70,13 +76,18 @@ class Half:
         return self.socket.exists()
 
 
-def hras_settings(address: str, folder: Path, http_port: int = 80, sip_port: int = 5060) -> Settings:
-    """The configuration of an HRAS that is the registrar of example.com."""
+def hras_settings(
+    address: str, folder: Path, *, http_port: int = 80, sip_port: int = 5060, silence: int = 60
+) -> Settings:
+    """The configuration of an HRAS that is the registrar of example.com.
+
+    `silence`: after how many seconds without media a call counts as gone.
+    """
     return {
         "domains": ["example.com"],
         "sip": {"address": address, "port": sip_port},
         "http": {"address": address, "port": http_port},
-        "media": {"address": address, "first_port": 20000, "last_port": 29999},
+        "media": {"address": address, "first_port": 20000, "last_port": 29999, "silence": silence},
         "state": {"directory": str(folder / "state")},
     }
 

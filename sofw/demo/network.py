@@ -183,8 +183,8 @@ def entered(namespace: str) -> Iterator[None]:
     try:
         _enter(_NAMESPACES / namespace)
         yield
-        _enter(Path(f"/proc/self/fd/{home}"))
     finally:
+        _enter(Path(f"/proc/self/fd/{home}"))
         os.close(home)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -38,6 +40,7 @@ class Stage:
 
     folder: Path
     profile: str = "proxy"
+    silence: int = 60
     network: Network = field(factory=Network)
     sites: dict[str, Site] = field(factory=dict)
     _hras: Half | None = None
@@ -48,6 +51,8 @@ class Stage:
         self.folder.mkdir(parents=True, exist_ok=True)
         # Squid runs as a user of its own and must reach its folder.
         self.folder.chmod(0o755)
+        # A SIGTERM must run the cleaning up; a Ctrl-C does so by itself.
+        self._cleanup.callback(signal.signal, signal.SIGTERM, signal.signal(signal.SIGTERM, _end))
         self._cleanup.enter_context(self.network)
         for side, sentence in speech.SENTENCES.items():
             speech.speak(sentence, "en", self.spoken(side))
@@ -71,7 +76,8 @@ class Stage:
         """Start HRAS on the Internet."""
         computer = self.network.outside("hras", network.HRAS)
         folder = self.folder / "hras"
-        self._hras = Half("hras", folder, computer.namespace, hras_settings(network.HRAS, folder))
+        settings = hras_settings(network.HRAS, folder, silence=self.silence)
+        self._hras = Half("hras", folder, computer.namespace, settings)
         self._cleanup.callback(self._hras.stop)
         return self._hras
 
@@ -86,7 +92,7 @@ class Stage:
     def open_hrac(self, name: str) -> Half:
         """Join the site to HRAS and start its HRAC; returns when the tunnel is up."""
         site = self.sites[name]
-        secret = self.hras.ask("site", "add", name)["secret"]
+        secret = self.hras.ask("site add", site=name, domains=[])["secret"]
         user, password = LOGIN
         proxy = {"url": f"http://{network.PROXY}:{network.PROXY_PORT}", "user": user, "password": password}
         settings = hrac_settings(
@@ -113,11 +119,15 @@ class Stage:
         number = 9 + site.phones
         return self.network.within(site.firewall, f"{where}-{number}", f"192.168.1.{number}")
 
+    def add_user(self, name: str) -> None:
+        """A new user of HRAS, with the password of this stage."""
+        self.hras.ask("user add", user=f"{name}@{DOMAIN}", password=PASSWORD)
+
     def phone(self, name: str, where: str, answering: str = "auto", registers: bool = True) -> Phone:
         """A new baresip; with `registers` its user is made and it has registered when this returns."""
         registrar = (network.HRAS if where == OUTSIDE else network.HRAC) if registers else None
         if registers:
-            self.hras.ask("user", "add", f"{name}@{DOMAIN}", "--password", PASSWORD)
+            self.add_user(name)
         phone = self.unregistered(name, self.computer(where), where, answering, registrar)
         if registers:
             phone.registered()
@@ -139,3 +149,7 @@ class Stage:
         )
         self._cleanup.callback(squid.stop)
         return squid
+
+
+def _end(number: int, frame: object) -> None:
+    sys.exit(128 + number)

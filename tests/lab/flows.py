@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from sofw.demo.network import Computer
 from tests.lab.sipp import (
     ack_refusal,
     answer,
@@ -12,15 +15,20 @@ from tests.lab.sipp import (
     got,
     pause,
     request,
+    run_sipp,
+    scenario,
     sdp,
 )
+
+#: The steps of the caller, the steps of the callee.
+Flow = tuple[tuple[str, ...], tuple[str, ...]]
 
 _RELIABLE = "Require: 100rel\nRSeq: 17\n"
 _RINGS = (got(100, optional=True), got(180, optional=True), got(183, optional=True))
 _HANGS_UP = (pause(200), request("BYE", 9), got(200))
 _IS_HUNG_UP_ON = (asked("BYE"), answer_last())
 
-FLOWS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+FLOWS: dict[str, Flow] = {
     "plain call": (
         (first("INVITE", sdp()), *_RINGS, got(200), request("ACK", 1), *_HANGS_UP),
         (asked("INVITE"), answer(180), answer(200, sdp()), asked("ACK"), *_IS_HUNG_UP_ON),
@@ -94,3 +102,22 @@ FLOWS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         (asked("INVITE"), answer(180), answer(200, sdp()), asked("ACK"), *_IS_HUNG_UP_ON),
     ),
 }
+
+
+def play(
+    name: str, folder: Path, caller: Computer, callee: Computer, *, through: str, flow: Flow | None = None
+) -> str:
+    """Play a flow (by default that of FLOWS) to its end; "" when both are content, else their complaints.
+
+    `through` is the SIP server that the caller sends to.
+    """
+    calls, answers = flow or FLOWS[name]
+    waiting = run_sipp(scenario(name, answers), folder / "callee", callee)
+    calling = run_sipp(scenario(name, calls), folder / "caller", caller, peer=through, service="inge")
+    try:
+        if (calling.wait(20), waiting.wait(5)) == (0, 0):
+            return ""
+    finally:
+        calling.stop()
+        waiting.stop()
+    return f"{name}:\n" + "\n".join(path.read_text() for path in folder.glob("*/errors.log"))

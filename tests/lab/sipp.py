@@ -10,7 +10,7 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 from sofw.demo.network import Computer
-from sofw.demo.process import Process
+from sofw.demo.process import Process, until
 
 SDP = """\
 v=0
@@ -46,15 +46,18 @@ _OF_LAST = "[last_Via:]\n[last_From:]\n[last_To:]\n[last_Call-ID:]\n[last_CSeq:]
 _REASONS = {180: "Ringing", 183: "Session Progress", 200: "OK", 480: "Temporarily Unavailable",
             486: "Busy Here", 487: "Request Terminated"}  # fmt: skip
 
-_KEEP = """\
-    <action>
-      <ereg regexp="(Via: [[:print:]]+[[:cntrl:]]+)*Via: [[:print:]]+" search_in="msg" assign_to="vias" check_it="true"/>
-      <ereg regexp="(Record-Route: [[:print:]]+[[:cntrl:]]+)*Record-Route: [[:print:]]+" search_in="msg" assign_to="record"/>
-      <ereg regexp="From: [[:print:]]+" search_in="msg" assign_to="from" check_it="true"/>
-      <ereg regexp="To: [[:print:]]+" search_in="msg" assign_to="to" check_it="true"/>
-      <ereg regexp="[0-9]+" search_in="hdr" header="CSeq:" assign_to="number" check_it="true"/>
-    </action>
-"""
+def _kept(name: str, regexp: str, check: str = "true") -> str:
+    return f'      <ereg regexp="{regexp}" search_in="msg" assign_to="{name}" check_it="{check}"/>\n'
+
+
+_LINES = "({0}: [[:print:]]+[[:cntrl:]]+)*{0}: [[:print:]]+"
+_KEEP = "    <action>\n{}    </action>\n".format(
+    _kept("vias", _LINES.format("Via"))
+    + _kept("record", _LINES.format("Record-Route"), "false")
+    + _kept("from", "From: [[:print:]]+")
+    + _kept("to", "To: [[:print:]]+")
+    + '      <ereg regexp="[0-9]+" search_in="hdr" header="CSeq:" assign_to="number" check_it="true"/>\n'
+)
 
 
 def sdp(direction: str = "sendrecv", version: int = 1) -> str:
@@ -164,9 +167,9 @@ def register(aor: str, password: str, port: int = 5060) -> str:
 
 
 def run_sipp(
-    text: str, folder: Path, computer: Computer, peer: str = "", service: str = "service", port: int = 5060
+    text: str, folder: Path, computer: Computer, *, peer: str = "", service: str = "service", port: int = 5060
 ) -> Process:
-    """Start SIPp with one call of a scenario; without a peer it waits for it. It exits 0 when all went well."""
+    """Start SIPp with one call of a scenario; without a peer it waits for it. It exits 0 when all went so."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "scenario.xml"
     file.write_text(text)
@@ -176,7 +179,15 @@ def run_sipp(
              "-trace_err", "-error_file", str(folder / "errors.log"))  # fmt: skip
     whom = (peer, "-s", service) if peer else ()
     command = ("sipp", *whom, "-sf", str(file), *local, *once, *trace)
-    return Process(f"sipp {folder.name}", command, folder / "screen.log", computer.namespace)
+    process = Process(f"sipp {folder.name}", command, folder / "screen.log", computer.namespace)
+    if not peer:
+        until(lambda: _listens(process, port), 3.0, f"SIPp to listen on port {port}")
+    return process
+
+
+def _listens(process: Process, port: int) -> bool:
+    sockets = Path(f"/proc/{process.pid}/net/udp").read_text()
+    return not process.running or f":{port:04X} " in sockets
 
 
 def _sent(message: str, repeat: bool = False) -> str:
