@@ -8,13 +8,18 @@ LOGS=$WORK/logs                 # one log per step, read by tools/tally
 VENV=$WORK/venv                 # PyPI's newest releases
 DEBIAN_PYTHON=/usr/bin/python3  # Debian's own packages, never another python3 on PATH
 export PYTHONPYCACHEPREFIX=$WORK/pycache DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8
-mkdir -p "$LOGS"
 
 say() { printf '== %s\n' "$*" >&2; }
 die() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
 
 need_root() {
     [ "$(id -u)" = 0 ] || die "this needs root ($1); run it as: sudo make ${2:-test}"
+}
+
+# A command in the system under $1, without this machine's environment.
+in_root() {
+    env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 \
+        ${http_proxy:+http_proxy="$http_proxy"} chroot "$@"
 }
 
 # The test packages and modules that need nothing but Python.
@@ -36,3 +41,7 @@ copy_tree() {
         --exclude='_trial_temp*' --exclude='*.egg-info' --exclude=dropin.cache \
         --exclude=./build --exclude=.hypothesis -cf - . | tar -xf - -C "$1"
 }
+
+if ! mkdir -p "$LOGS" 2>/dev/null || [ ! -w "$LOGS" ]; then
+    die "$WORK belongs to another user; remove it first: sudo make clean"
+fi
