@@ -187,11 +187,12 @@ class Calls:
         return [action for call in over for action in self.end(call, "silence", now)]
 
     def site_up(self, leg: str, media: MediaLeg) -> list[Action]:
-        """A site's half (re)started: its ports of running calls are to be opened again."""
+        """A site's half (re)started: its ports of running calls are to be opened again.
+
+        A port that its configuration no longer grants stays shut; that call ends by silence.
+        """
         self._legs[leg] = media
-        ports = tuple(sorted(end.relay_port for end in self._ends(leg)))
-        for port in ports:
-            media.ports.claim(port)
+        ports = tuple(filter(media.ports.claim_if_free, sorted(end.relay_port for end in self._ends(leg))))
         return [OpenPorts(leg, ports), Busy(leg, True)] if ports else []
 
     def site_gone(self, leg: str, now: float) -> list[Action]:

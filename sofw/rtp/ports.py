@@ -52,6 +52,14 @@ class PortPairs:
             raise NoPorts(f"relay port {port} is taken or not an even port of the range") from None
         self._taken.add(port)
 
+    def claim_if_free(self, port: int) -> bool:
+        """Take this very pair if it can be had; whether it could."""
+        try:
+            self.claim(port)
+        except NoPorts:
+            return False
+        return True
+
     def give_back(self, port: int) -> None:
         """The pair is free again, last in the round; a port that is not taken changes nothing."""
         if port in self._taken:

@@ -148,11 +148,8 @@ class Hras(Service):
         """Tunnel: a site is there."""
         if resumed:
             return
-        address = hello.address
-        site = Site(
-            Interface(leg, address.host, address.port),
-            MediaLeg(hello.media_host, PortPairs(hello.first_port, hello.last_port)),
-        )
+        interface = Interface(leg, hello.address.host, hello.address.port)
+        site = Site(interface, MediaLeg(hello.media_host, PortPairs(hello.first_port, hello.last_port)))
         self._performer.perform(self._core.site_up(leg, site))
 
     def tunnel_down(self, leg: str) -> None:

@@ -333,7 +333,14 @@ class OtherDirections(SynchronousTestCase):
         world.register("alice")
         second = Flow(OUTSIDE, Transport.UDP, Address("203.0.113.21", 5060), 5060)
         for flow in (BOB, second):
-            data = request("REGISTER", "sip:example.com", flow, "bob", "bob@example.com", call_id=f"reg-{flow.remote.host}")
+            data = request(
+                "REGISTER",
+                "sip:example.com",
+                flow,
+                "bob",
+                "bob@example.com",
+                call_id=f"reg-{flow.remote.host}",
+            )
             world.login(flow, data, "bob")
         offer = request("INVITE", "sip:bob@example.com", ALICE, "alice", body=sdp(ALICE))
         one, two = requests_in(world.login(ALICE, offer, "alice"))
