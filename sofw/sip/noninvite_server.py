@@ -6,7 +6,8 @@ out: the responses and their repetitions
 
 The only provisional response is a 100, sent here when the final one takes long (RFC 4320 §4.1): one by
 the transaction user has no row. Once the sender's Timer F has run out, nobody waits for an answer, and
-a late one would only do harm (§4.2); so the transaction then ends.
+a late one would only do harm (§4.2); so the transaction then ends, and a 408, which always comes too
+late, ends it unsent.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ TABLE: Table = {
         Input.REQUEST: (State.TRYING, ()),
         Input.SUCCESS: _FINAL,
         Input.FAILURE: _FINAL,
+        Input.TOO_LATE: (State.TERMINATED, ()),
         Input.TIMER_TRYING: (State.PROCEEDING, (send_trying, start_patience)),
         Input.ABANDON: (State.TERMINATED, ()),
     },
@@ -40,6 +42,7 @@ TABLE: Table = {
         Input.REQUEST: (State.PROCEEDING, (send_again,)),
         Input.SUCCESS: _FINAL,
         Input.FAILURE: _FINAL,
+        Input.TOO_LATE: (State.TERMINATED, ()),
         Input.TIMER_F: (State.TERMINATED, ()),
         Input.SEND_FAILED: (State.TERMINATED, (report_unreachable,)),
         Input.ABANDON: (State.TERMINATED, ()),

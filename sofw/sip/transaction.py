@@ -123,15 +123,12 @@ class Transactions:
         return self._ignore(transaction, "message")
 
     def respond(self, key: Key, response: Response) -> list[Output]:
-        """The transaction user of a server transaction answers.
-
-        A 408 to anything but INVITE would always come too late, and is not sent (RFC 4320 §4.2).
-        """
+        """The transaction user of a server transaction answers."""
         transaction = self._transactions.get(key)
         if transaction is None or transaction.kind.is_client:
             return self._ignore(transaction, "answer")
         if response.status == 408 and transaction.kind is Kind.SERVER:
-            return self.abandon(key)
+            return self._step(transaction, Input.TOO_LATE)
         refused = transaction.kind is Kind.INVITE_SERVER and response.status >= 300
         if refused and transaction.state is State.PROCEEDING:
             transaction.ack = ack_key(transaction.request, response)

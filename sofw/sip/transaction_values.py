@@ -53,6 +53,7 @@ class Input(Enum):
     PROVISIONAL = "1xx"
     SUCCESS = "2xx"
     FAILURE = "3xx-6xx"
+    TOO_LATE = "408"
     SEND_FAILED = "send failed"
     ABANDON = "abandon"
     TIMER_A = "A"
