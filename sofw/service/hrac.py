@@ -18,7 +18,8 @@ from sofw.net.rtp_udp import MediaSockets, allow_descriptors
 from sofw.net.sip_stream import SipStreams
 from sofw.net.sip_udp import SipUdp
 from sofw.net.tunnel_client import TunnelClient, TunnelSettings
-from sofw.service.config import HracConfig
+from sofw.service.config import HracConfig, load_hrac
+from sofw.service.hangup import mind_hangup
 from sofw.service.options import HracOptions as Options
 from sofw.service.options import one_line_errors
 from sofw.tunnel.frame import Frame
@@ -32,7 +33,9 @@ def makeService(options: Options) -> IService:
     from twisted.internet import reactor  # noqa: PLC0415  the one place that chooses it
 
     with one_line_errors("sofw-hrac"):
-        return Hrac(reactor, options.config)
+        service = Hrac(reactor, options.config)
+    mind_hangup(reactor, "hrac", lambda: load_hrac(options["config"]))
+    return service
 
 
 class Hrac(Service):

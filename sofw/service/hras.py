@@ -27,7 +27,8 @@ from sofw.net.sip_udp import SipUdp
 from sofw.net.tunnel_server import TunnelServer
 from sofw.rtp.ports import PortPairs
 from sofw.rtp.table import Table
-from sofw.service.config import HrasConfig
+from sofw.service.config import HrasConfig, load_hras
+from sofw.service.hangup import mind_hangup
 from sofw.service.options import HrasOptions as Options
 from sofw.service.options import one_line_errors
 from sofw.sip.digest import Challenger
@@ -46,7 +47,9 @@ def makeService(options: Options) -> IService:
     from twisted.internet import reactor  # noqa: PLC0415  the one place that chooses it
 
     with one_line_errors("sofw-hras"):
-        return Hras(reactor, options.config)
+        service = Hras(reactor, options.config)
+    mind_hangup(reactor, "hras", lambda: load_hras(options["config"]))
+    return service
 
 
 class Hras(Service):
