@@ -16,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from sofw.demo.baresip import Phone
 from sofw.demo.process import until
 from sofw.demo.stage import Stage
-from tests.lab.audio import compare
+from sofw.demo.audio import compare
 
 #: How long a call lasts that is judged by ear: the sentence once, and its pause.
 SENTENCE = 4.2

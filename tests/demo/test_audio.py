@@ -10,7 +10,7 @@ from random import Random
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.lab.audio import PACKET, RATE, compare, compare_samples, read
+from sofw.demo.audio import PACKET, RATE, compare, compare_samples, read
 
 
 def speech(seconds: float, seed: int) -> array[int]:
