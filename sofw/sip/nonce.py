@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 import hmac
 import struct
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from binascii import Error as Base64Error
 from collections import OrderedDict
 from collections.abc import Callable
 from secrets import token_bytes
+
+from sofw.sip import base64url
 
 _TIME = struct.Struct("!d")
 _RANDOM_BYTES = 8
@@ -50,7 +50,7 @@ class Nonces:
     def make(self, realm: str, now: float) -> str:
         """A fresh nonce for this realm, good for `lifetime` seconds from `now`."""
         head = _TIME.pack(now) + self._random(_RANDOM_BYTES)
-        return urlsafe_b64encode(head + self._mac(head, realm)).rstrip(b"=").decode("ascii")
+        return base64url.encode(head + self._mac(head, realm))
 
     def use(self, nonce: str, realm: str, count: int, now: float) -> bool:
         """Whether the nonce is ours, still good, and this count higher than all before.
@@ -69,8 +69,8 @@ class Nonces:
     def _made(self, nonce: str, realm: str) -> float | None:
         """When a nonce was issued, None when it is not ours or was for another realm."""
         try:
-            raw = urlsafe_b64decode(nonce.encode("ascii") + b"=" * (-len(nonce) % 4))
-        except (UnicodeEncodeError, Base64Error):
+            raw = base64url.decode(nonce)
+        except ValueError:
             return None
         head, mac = raw[:-_MAC_BYTES], raw[-_MAC_BYTES:]
         if len(raw) != _LENGTH or not hmac.compare_digest(mac, self._mac(head, realm)):

@@ -212,7 +212,8 @@ class InviteServerTests(MachineTests):
 
     def test_other_request(self) -> None:
         """Only its own INVITE and an ACK concern it; a response that came in never does."""
-        talk = self.play("server", "INVITE", False, [], [("got BYE", []), ("got 200", []), ("abandon", ["ended"])])
+        steps: Steps = [("got BYE", []), ("got 200", []), ("abandon", ["ended"])]
+        talk = self.play("server", "INVITE", False, [], steps)
         self.assertEqual(talk.transactions.ignored, {"INVITE server, proceeding: message": 2})
 
 
@@ -387,7 +388,8 @@ class RunnerTests(SynchronousTestCase):
             key, _ = role(request(method), FLOW, True)
             found = transactions.get(key)
             assert found is not None
-            self.assertEqual((found.request, found.flow, found.kind, found.reliable), (request(method), FLOW, kind, True))
+            told = (found.request, found.flow, found.kind, found.reliable)
+            self.assertEqual(told, (request(method), FLOW, kind, True))
         self.assertEqual(len(transactions), 4)
 
     def test_ack_has_none(self) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from hypothesis import settings, strategies as st
+from hypothesis import settings
+from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -59,7 +60,8 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(number=PICK, method=METHODS, branch=BRANCHES, status=STATUSES)
     def receive_response(self, number: int, method: str, branch: str, status: int) -> None:
         """A response comes, perhaps to a server or for another transaction."""
-        self.perform(self.transactions.receive(self.pick(number), response_to(request(method, branch), status)))
+        response = response_to(request(method, branch), status)
+        self.perform(self.transactions.receive(self.pick(number), response))
 
     @rule(number=PICK, method=METHODS | st.just("ACK"), branch=BRANCHES)
     def receive_request(self, number: int, method: str, branch: str) -> None:
@@ -69,7 +71,8 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(number=PICK, method=METHODS, branch=BRANCHES, status=STATUSES)
     def respond(self, number: int, method: str, branch: str, status: int) -> None:
         """The transaction user answers, perhaps a client."""
-        self.perform(self.transactions.respond(self.pick(number), response_to(request(method, branch), status)))
+        response = response_to(request(method, branch), status)
+        self.perform(self.transactions.respond(self.pick(number), response))
 
     @rule(branch=BRANCHES)
     def acknowledge(self, branch: str) -> None:
