@@ -21,7 +21,7 @@ def mind_hangup(reactor: Any, half: str, load: Callable[[], object], log: Logger
         try:
             load()
         except ConfigError as error:
-            log.warn("{half}.reload the file is wrong, the old settings stay: {error}", half=half, error=error)
+            log.warn("{half}.reload the file is wrong, nothing is changed: {error}", half=half, error=error)
         else:
             log.info("{half}.reload the file is correct; a restart makes changes count", half=half)
 

@@ -43,12 +43,12 @@ def shown(unit: str, name: str) -> str:
     return run("systemctl", "show", "--value", "--property", name, unit).strip()
 
 
-def eventually(holds: Callable[[], bool], what: str, seconds: float = 15) -> None:
-    """Wait until something holds."""
-    end = time.monotonic() + seconds
+def eventually(holds: Callable[[], bool], what: str, found: Callable[[], str] = str) -> None:
+    """Wait until something holds; `found` tells what was there instead."""
+    end = time.monotonic() + 15
     while not holds():
         if time.monotonic() > end:
-            raise AssertionError(f"not after {seconds} s: {what}")
+            raise AssertionError(f"never: {what}\n{found()}")
         time.sleep(0.1)
 
 
@@ -252,14 +252,13 @@ class GatewayTests(SynchronousTestCase):
         run("systemctl", "stop", *HALVES)
         shutil.rmtree("/var/lib/sofw", ignore_errors=True)
         configure()
-        self.alice = Phone("alice", "127.0.0.11", INSIDE)
-        self.bob = Phone("bob", "127.0.0.12", OUTSIDE)
-        for phone in (self.alice, self.bob):
-            self.addCleanup(phone.close)
-            self.register(phone)
+        self.alice = self.phone("alice", "127.0.0.11", INSIDE)
+        self.bob = self.phone("bob", "127.0.0.12", OUTSIDE)
 
-    def register(self, phone: Phone) -> None:
-        """Register, as soon as the way is there."""
+    def phone(self, user: str, host: str, proxy: str) -> Phone:
+        """A phone that has registered, as soon as the way was there."""
+        phone = Phone(user, host, proxy)
+        self.addCleanup(phone.close)
         answers = []
 
         def registered() -> bool:
@@ -269,7 +268,8 @@ class GatewayTests(SynchronousTestCase):
                 answers.append(repr(error))
             return answers[-1] == "SIP/2.0 200 OK"
 
-        eventually(registered, f"{phone.user} registers, but {answers}")
+        eventually(registered, f"{user} registers", lambda: f"{answers}\n{run('journalctl', '-n', '40')}")
+        return phone
 
     def call(self, caller: Phone, callee: Phone) -> None:
         """A whole call: INVITE, 200, ACK, a voice packet each way, BYE."""
@@ -339,6 +339,4 @@ class GatewayTests(SynchronousTestCase):
 
     def wait_for_tunnel(self) -> None:
         """Until a third phone can register from inside."""
-        carol = Phone("carol", "127.0.0.13", INSIDE)
-        self.addCleanup(carol.close)
-        self.register(carol)
+        self.phone("carol", "127.0.0.13", INSIDE)

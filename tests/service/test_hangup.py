@@ -61,5 +61,5 @@ class HangupTests(SynchronousTestCase):
             raise ConfigError("/etc/sofw/hras.toml", "sip.port", "0 is not allowed")
 
         complaint = "/etc/sofw/hras.toml: sip.port: 0 is not allowed"
-        expected = f"hras.reload the file is wrong, the old settings stay: {complaint}"
+        expected = f"hras.reload the file is wrong, nothing is changed: {complaint}"
         self.assertEqual(self.said(wrong), [expected])
