@@ -16,7 +16,6 @@ from sofw.sip.grammar import (
     SipError,
     find_param,
     format_params,
-    is_token,
     parse_number,
     parse_params,
     quote,
@@ -35,6 +34,9 @@ _VIA = re.compile(
     rf"SIP[ \t]*+/[ \t]*+2\.0[ \t]*+/[ \t]*+({TOKEN_CHARS}++)[ \t]++({HOST})(?:[ \t]*+:[ \t]*+([0-9]++))?",
     re.IGNORECASE,
 )
+
+#: credentials = auth-scheme LWS auth-param *(COMMA auth-param)
+_AUTH_SCHEME = re.compile(rf"({TOKEN_CHARS}++)(?:[ \t]++|\Z)")
 
 #: auth-param = auth-param-name EQUAL ( token / quoted-string ); unquoted values may hold more (base64).
 _AUTH_PARAM = re.compile(
@@ -172,20 +174,21 @@ def parse_auth(text: str) -> tuple[str, dict[str, str]]:
 
     Raises SipError when it is malformed or a name stands twice (RFC 7616 §3.4).
     """
-    scheme, _, rest = text.strip(" \t").replace("\t", " ").partition(" ")
-    if not is_token(scheme):
+    text = text.strip(" \t")
+    scheme = _AUTH_SCHEME.match(text)
+    if not scheme:
         raise SipError("Malformed authentication scheme")
     pairs: dict[str, str] = {}
-    position = 0
-    while found := _AUTH_PARAM.match(rest, position):
+    position = scheme.end()
+    while found := _AUTH_PARAM.match(text, position):
         name = found[1].lower()
         if name in pairs:
             raise SipError("Authentication parameter stands twice")
         pairs[name] = unquote(found[2])
         position = found.end()
-    if rest[position:].strip(" ,"):
+    if position != len(text):
         raise SipError("Malformed authentication parameter")
-    return scheme, pairs
+    return scheme[1], pairs
 
 
 def format_auth(scheme: str, pairs: Mapping[str, str] | Iterable[tuple[str, str]]) -> str:
