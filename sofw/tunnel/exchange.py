@@ -128,7 +128,7 @@ def read_claim(body: bytes) -> Claim:
         _text(fields, "challenge", 256),
         _hex(fields, "proof", PROOF_LENGTH),
         # A later release may say more than this one knows: the proof covers all that was said.
-        _json(said),
+        _signed(said),
     )
 
 
@@ -180,7 +180,7 @@ def _read_hello_fields(fields: dict[str, Any]) -> Hello:
     capabilities = fields.get("capabilities", [])
     if not isinstance(capabilities, list) or len(capabilities) > _MAX_CAPABILITIES:
         raise ExchangeError("capabilities is not a short list")
-    if not all(isinstance(each, str) and len(each) <= _MAX_CAPABILITY for each in capabilities):
+    if not all(isinstance(each, str) and _is_plain(each, _MAX_CAPABILITY) for each in capabilities):
         raise ExchangeError("capabilities is not a list of words")
     return Hello(
         _site(fields),
@@ -190,6 +190,13 @@ def _read_hello_fields(fields: dict[str, Any]) -> Hello:
         _ip(fields, "media_host"),
         tuple(capabilities),
     )
+
+
+def _signed(said: dict[str, Any]) -> bytes:
+    try:
+        return _json(said)
+    except RecursionError:
+        raise ExchangeError("The hello is nested too deeply") from None
 
 
 def _json(fields: dict[str, Any]) -> bytes:
@@ -214,9 +221,14 @@ def _site(fields: dict[str, Any]) -> str:
 
 def _text(fields: dict[str, Any], name: str, longest: int) -> str:
     value = fields.get(name)
-    if not isinstance(value, str) or not 0 < len(value) <= longest:
-        raise ExchangeError(f"{name} is not a text of 1 to {longest} characters")
+    if not isinstance(value, str) or not _is_plain(value, longest):
+        raise ExchangeError(f"{name} is not a plain text of 1 to {longest} characters")
     return value
+
+
+def _is_plain(text: str, longest: int) -> bool:
+    """Whether a text may stand in a log line as it is."""
+    return 0 < len(text) <= longest and text.isascii() and text.isprintable()
 
 
 def _hex(fields: dict[str, Any], name: str, length: int) -> str:

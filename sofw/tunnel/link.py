@@ -141,13 +141,16 @@ _TABLE: dict[State, dict[Input, tuple[State, list[_Action]]]] = {
 
 
 class Link:
-    """One end of a session. `now` is in seconds of any steady clock, always the same one."""
+    """One end of a session. `now` is in seconds of any steady clock, always the same one.
+
+    `round_trip` is the latest measured, in seconds; `joined` counts how often the link came up.
+    """
 
     def __init__(self, role: Role, now: float, window: float = RESUME_WINDOW) -> None:
         self.state = State.OPENING
         self.outbox = Outbox()
         self.round_trip: float | None = None
-        self.resumed = 0
+        self.joined = 0
         self._role = role
         self._window = window
         self._pace = IDLE
@@ -301,6 +304,7 @@ class Link:
 
     def _join(self, now: float) -> None:
         self.outbox.ready = True
+        self.joined += 1
         self._join_by = None
         self._ask(now)
 
@@ -310,7 +314,6 @@ class Link:
         self._join_by = self._answer_by = None
         if before is State.UP:
             self._expires = now + self._window
-            self.resumed += 1
 
 
 def _stamp(now: float) -> int:

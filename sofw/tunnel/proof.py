@@ -9,10 +9,8 @@ with a shared random key in place of a password.)
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable
 
-from sofw.errors import LocalError
-from sofw.tunnel.exchange import ID_LENGTH, PROOF_LENGTH, Claim, ExchangeError, Hello, LaneRequest, signed
+from sofw.tunnel.exchange import PROOF_LENGTH, Claim, ExchangeError, Hello, LaneRequest, signed
 from sofw.tunnel.rungs import Direction
 
 #: Seconds within which a challenge must be answered.
@@ -103,14 +101,6 @@ def check_session(secret: bytes, nonce: str, challenge: str, session: str, proof
     """Check HRAS's proof; raises ExchangeError (403)."""
     if not _same(proof, prove_session(secret, nonce, challenge, session)):
         raise ExchangeError("What answers there does not know the secret of this site", 403)
-
-
-def fresh_id(random: Callable[[int], bytes]) -> str:
-    """A nonce or session id; `random` gives so many random bytes."""
-    drawn = random(ID_LENGTH // 2).hex()
-    if len(drawn) != ID_LENGTH:
-        raise LocalError("The source of random numbers fails")
-    return drawn
 
 
 def _claim_proof(secret: bytes, nonce: str, challenge: str, said: bytes) -> str:

@@ -1,0 +1,205 @@
+"""HRAC's HTTP: one connection at a time to HRAS, straight or through a web proxy."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from attrs import frozen
+from twisted.internet.defer import Deferred, TimeoutError
+from twisted.internet.endpoints import HostnameEndpoint
+from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.web.client import Agent, HTTPConnectionPool, ProxyAgent
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import IAgentEndpointFactory
+from zope.interface import implementer
+
+from sofw.errors import LocalError
+from sofw.net.sockets import tune
+
+#: Seconds for a connection to be made.
+CONNECT_LIMIT = 10
+#: Seconds for the answer to a short request.
+ANSWER_LIMIT = 15
+#: Bytes of the answer to a short request that are read; HRAS's own are far shorter.
+MAX_ANSWER = 65536
+
+
+@frozen
+class Route:
+    """The way to HRAS: its URL, and the URL and login of a web proxy ("" for none)."""
+
+    hras: str
+    proxy: str = ""
+    proxy_user: str = ""
+    proxy_password: str = ""
+
+
+@frozen
+class Answer:
+    """A complete answer to a short request."""
+
+    status: int
+    body: bytes
+
+
+class HttpWire:
+    """Requests to HRAS, one after the other on one connection.
+
+    `transport` is that of the latest connection. Raises LocalError for a URL that is not http.
+    """
+
+    def __init__(self, reactor: Any, route: Route) -> None:
+        self.transport: Any = None
+        self._reactor = reactor
+        self._base = route.hras.rstrip("/")
+        self._pool = HTTPConnectionPool(reactor, persistent=True)
+        # A request that is sent twice would be a replay.
+        self._pool.retryAutomatically = False
+        self._headers = _login(route)
+        nearest = _Tuned(self, _endpoint(reactor, route.proxy or route.hras))
+        if route.proxy:
+            self._agent: Any = ProxyAgent(nearest, reactor, self._pool)
+        else:
+            self._agent = Agent.usingEndpointFactory(reactor, _Always(nearest), self._pool)
+
+    def request(self, method: str, path: str, headers: Mapping[str, str], body: Any = None) -> Deferred[Any]:
+        """Send a request; fires with Twisted's response as soon as its headers are there."""
+        fields = Headers({name: [value] for name, value in {**headers, **self._headers}.items()})
+        uri = f"{self._base}{path}".encode()
+        sent: Deferred[Any] = self._agent.request(method.encode(), uri, fields, body)
+        return sent
+
+    async def ask(self, path: str, body: bytes) -> Answer:
+        """POST a small body and read the answer, in limited time."""
+        headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
+        asked = Deferred.fromCoroutine(self._ask(path, headers, body))
+        return await asked.addTimeout(ANSWER_LIMIT, self._reactor)
+
+    def close(self) -> None:
+        """Close the connection, whatever it is doing."""
+        if self.transport is not None:
+            self.transport.abortConnection()
+            self.transport = None
+
+    async def _ask(self, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        response = await self.request("POST", path, headers, SmallBody(body))
+        return Answer(response.code, await read_body(response))
+
+
+def read_body(response: Any) -> Deferred[bytes]:
+    """The body of an answer, at most MAX_ANSWER bytes of it."""
+    collector = _Collector()
+    response.deliverBody(collector)
+    return collector.done
+
+
+class SmallBody:
+    """Writes a body that is complete; IBodyProducer."""
+
+    def __init__(self, body: bytes) -> None:
+        self.length = len(body)
+        self._body = body
+
+    def startProducing(self, consumer: Any) -> Deferred[None]:
+        """Twisted: the headers are written."""
+        consumer.write(self._body)
+        done: Deferred[None] = Deferred()
+        done.callback(None)
+        return done
+
+    def pauseProducing(self) -> None:
+        """Twisted: nothing is left to pause."""
+
+    def resumeProducing(self) -> None:
+        """Twisted: nothing was paused."""
+
+    def stopProducing(self) -> None:
+        """Twisted: nothing is left to stop."""
+
+
+class _Collector(Protocol):
+    """Gathers a body; fires `done` at its end, its limit or the loss of the connection."""
+
+    def __init__(self) -> None:
+        self.done: Deferred[bytes] = Deferred(lambda _done: self._stop())
+        self._body = b""
+
+    def dataReceived(self, data: bytes) -> None:
+        self._body += data
+        if len(self._body) > MAX_ANSWER:
+            self._stop()
+
+    def connectionLost(self, reason: Any = connectionDone) -> None:
+        if not self.done.called:
+            self.done.callback(self._body[:MAX_ANSWER])
+
+    def _stop(self) -> None:
+        transport: Any = self.transport
+        if transport is not None:
+            transport.stopProducing()
+
+
+@implementer(IStreamClientEndpoint)
+class _Tuned:
+    """Sets the socket options of each connection, and shows its transport, which Agent hides."""
+
+    def __init__(self, wire: HttpWire, endpoint: Any) -> None:
+        self._wire = wire
+        self._endpoint = endpoint
+
+    def connect(self, protocolFactory: Any) -> Deferred[Any]:
+        """Twisted: make a connection."""
+        # Two lines in the log for each connection would tell nothing.
+        protocolFactory.noisy = False
+        connected: Deferred[Any] = self._endpoint.connect(protocolFactory)
+        return connected.addCallback(self._connected)
+
+    def _connected(self, protocol: Any) -> Any:
+        tune(protocol.transport)
+        self._wire.transport = protocol.transport
+        return protocol
+
+
+@implementer(IAgentEndpointFactory)
+class _Always:
+    """Connects to the same place whatever the URI says."""
+
+    def __init__(self, endpoint: _Tuned) -> None:
+        self._endpoint = endpoint
+
+    def endpointForURI(self, uri: Any) -> _Tuned:
+        """Twisted: where to connect for a URI."""
+        return self._endpoint
+
+
+def _endpoint(reactor: Any, url: str) -> HostnameEndpoint:
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port or 80
+    except ValueError as error:
+        raise LocalError(f"{url} is not a URL: {error}") from None
+    if parts.scheme != "http" or not host:
+        raise LocalError(f"{url} is not of the form http://host:port")
+    return HostnameEndpoint(reactor, host, port, timeout=CONNECT_LIMIT)
+
+
+def _login(route: Route) -> dict[str, str]:
+    """Basic login at the proxy (RFC 7617), sent with each request so that none is refused first."""
+    if not (route.proxy and route.proxy_user):
+        return {}
+    pair = f"{route.proxy_user}:{route.proxy_password}".encode()
+    return {"Proxy-Authorization": f"Basic {b64encode(pair).decode()}"}
+
+
+def explain(error: BaseException) -> str:
+    """Why a request failed, in one line: Twisted wraps the cause in lists of reasons."""
+    reasons = getattr(error, "reasons", None)
+    if reasons:
+        return explain(reasons[0].value)
+    if isinstance(error, TimeoutError):
+        return "No answer in time"
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,206 @@
+"""HRAC's side of its tunnel: a service that opens it and opens it again, as long as it runs."""
+
+from __future__ import annotations
+
+import secrets
+from random import random
+from typing import Any
+
+from attrs import field, frozen
+from twisted.application.service import Service
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+
+from sofw.errors import RemoteError
+from sofw.net.client_lanes import ClientLanes
+from sofw.net.http_wire import Answer, HttpWire, Route, explain
+from sofw.net.tunnel_end import TunnelEnd
+from sofw.tunnel.backoff import Backoff
+from sofw.tunnel.exchange import (
+    HELLO_PATH,
+    SESSION_PATH,
+    Hello,
+    claim_body,
+    hello_body,
+    read_challenge,
+    read_refusal,
+    read_session,
+)
+from sofw.tunnel.frame import Frame
+from sofw.tunnel.link import TUNNEL, Link, Role, TunnelListener
+from sofw.tunnel.proof import SessionKey, check_session, prove_claim
+from sofw.tunnel.rungs import STREAMS
+
+#: Between attempts to open a session. After an outage of HRAS all sites are back within a minute.
+HELLO_BACKOFF = Backoff(0.5, 60.0)
+#: Between attempts to open lanes: the session lives for a minute, and calls are waiting.
+LANE_BACKOFF = Backoff(0.25, 5.0)
+
+
+@frozen
+class TunnelSettings:
+    """Where HRAS is, how to get there, and who we are.
+
+    `hras` and `proxy` are URLs (http://host:port); an empty `proxy` means straight.
+    """
+
+    hras: str
+    secret: bytes = field(repr=False)
+    hello: Hello
+    proxy: str = ""
+    proxy_user: str = ""
+    proxy_password: str = field(default="", repr=False)
+
+    @property
+    def route(self) -> Route:
+        """The way to HRAS."""
+        return Route(self.hras, self.proxy, self.proxy_user, self.proxy_password)
+
+
+class Refused(RemoteError):
+    """Somebody answered, and said no: trying again soon is of no use."""
+
+
+class TunnelClient(Service):
+    """The one tunnel of an HRAC. The listener knows it as TUNNEL."""
+
+    log = Logger("sofw")
+
+    def __init__(self, reactor: Any, settings: TunnelSettings, listener: TunnelListener) -> None:
+        self._reactor = reactor
+        self._settings = settings
+        self._listener = listener
+        self._end: TunnelEnd | None = None
+        self._lanes: ClientLanes | None = None
+        self._busy = False
+        self._work: Deferred[None] | None = None
+
+    def startService(self) -> None:
+        """Begin to open the tunnel."""
+        super().startService()
+        self._work = Deferred.fromCoroutine(self._run())
+        self._work.addErrback(lambda failure: failure.trap(CancelledError) and None)
+
+    def stopService(self) -> None:
+        """Close everything; the listener is not told."""
+        super().stopService()
+        if self._end is not None:
+            self._end.abandon()
+        if self._work is not None:
+            self._work.cancel()
+            self._work = None
+
+    def send(self, frame: Frame) -> None:
+        """Send a sure frame; without a session it is dropped."""
+        if self._end is not None:
+            self._end.send(frame)
+
+    def send_media(self, batch: bytes, packets: int) -> None:
+        """Send media frames at once, or drop them when that is not possible in time."""
+        if self._end is not None:
+            self._end.send_media(batch, packets)
+
+    def set_busy(self, busy: bool) -> None:
+        """Calls are up, or none any more; holds for later sessions too."""
+        self._busy = busy
+        if self._end is not None:
+            self._end.set_busy(busy)
+
+    def status(self) -> list[dict[str, object]]:
+        """One entry: the tunnel, also while there is no session."""
+        if self._end is None:
+            return [
+                {"site": self._settings.hello.site, "state": "connecting", "rung": STREAMS.name, "lanes": 0}
+            ]
+        return [self._end.status(STREAMS, 0 if self._lanes is None else len(self._lanes))]
+
+    async def _run(self) -> None:
+        """Session after session, with pauses that grow while none of them comes up."""
+        failures = 0
+        while self.running:
+            pause = HELLO_BACKOFF
+            try:
+                carried = await self._carry(await self._introduce())
+                failures = 0 if carried else failures + 1
+            except Refused as error:
+                self.log.error(
+                    "tunnel.refused hras={hras} reason={reason}", hras=self._settings.hras, reason=str(error)
+                )
+                pause = Backoff(HELLO_BACKOFF.longest, HELLO_BACKOFF.longest)
+            except RemoteError as error:
+                failures += 1
+                self.log.warn(
+                    "tunnel.failed hras={hras} reason={reason}", hras=self._settings.hras, reason=str(error)
+                )
+            await self._rest(pause.delay(max(failures, 1), random()))
+
+    async def _introduce(self) -> SessionKey:
+        """Prove the secret, have HRAS prove it, and get a session; raises RemoteError."""
+        settings = self._settings
+        wire = HttpWire(self._reactor, settings.route)
+        nonce = secrets.token_hex(16)
+        try:
+            answer = await self._ask(wire, HELLO_PATH, hello_body(settings.hello.site, nonce))
+            challenge = read_challenge(answer.body)
+            proof = prove_claim(settings.secret, settings.hello, nonce, challenge)
+            answer = await self._ask(wire, SESSION_PATH, claim_body(settings.hello, nonce, challenge, proof))
+            session, proof = read_session(answer.body)
+        finally:
+            wire.close()
+        try:
+            check_session(settings.secret, nonce, challenge, session, proof)
+        except RemoteError as error:
+            raise Refused(str(error)) from None
+        return SessionKey(settings.secret, nonce, challenge, session)
+
+    async def _ask(self, wire: HttpWire, path: str, body: bytes) -> Answer:
+        """A short request; raises Refused for a no of HRAS or proxy, RemoteError for other failures."""
+        try:
+            answer = await wire.ask(path, body)
+        except CancelledError:
+            raise
+        except Exception as error:
+            raise RemoteError(explain(error)) from None
+        if answer.status == 200:
+            return answer
+        if answer.status == 407:
+            raise Refused("The web proxy wants a login, or another one (407)")
+        reason = read_refusal(answer.body)
+        if reason is not None and answer.status == 403:
+            raise Refused(reason)
+        raise RemoteError(f"{path} was answered {answer.status} {reason or '(not by HRAS)'}")
+
+    async def _carry(self, key: SessionKey) -> bool:
+        """Keep lanes open until the session is over; whether it was up at all."""
+        link = Link(Role.CLIENT, self._reactor.seconds())
+        end = self._end = TunnelEnd(
+            self._reactor, link, TUNNEL, self._settings.hello, self._listener, self._drop_lanes
+        )
+        end.set_busy(self._busy)
+        number = failures = 0
+        while not end.closed:
+            number += 1
+            before = link.joined
+            await self._open_lanes(end, key, number)
+            failures = 1 if link.joined > before else failures + 1
+            if not end.closed:
+                await self._rest(LANE_BACKOFF.delay(failures, random()))
+        self._end = None
+        return link.joined > 0
+
+    async def _open_lanes(self, end: TunnelEnd, key: SessionKey, number: int) -> None:
+        """Open lanes and wait until they are lost."""
+        lanes = self._lanes = ClientLanes(self._reactor, self._settings.route, end, key, number)
+        end.opening_lanes()
+        lanes.start()
+        await lanes.done
+        self._lanes = None
+
+    def _drop_lanes(self, reason: str) -> None:
+        if self._lanes is not None:
+            self.log.info("tunnel.cut reason={reason}", reason=reason)
+            self._lanes.close()
+
+    def _rest(self, seconds: float) -> Deferred[None]:
+        return deferLater(self._reactor, seconds)

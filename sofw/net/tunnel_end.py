@@ -1,0 +1,198 @@
+"""One end of a tunnel at work: a link, the lanes it has at the moment, and its timer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from twisted.logger import Logger
+
+from sofw.errors import LocalError
+from sofw.net.lane import SendingLane
+from sofw.tunnel.exchange import Hello
+from sofw.tunnel.frame import Decoder, Frame, FrameError
+from sofw.tunnel.link import Deliver, Down, DropLanes, Link, Output, State, TunnelListener, Up
+from sofw.tunnel.rungs import Rung
+
+#: Bytes of a chunk: what a proxy forwards in one go (perf: chunks of up to 64 KiB cost the least).
+CHUNK = 65536
+
+
+class TunnelEnd:
+    """Performs what the link says: tells the listener, writes to the lane, keeps the time.
+
+    `drop_lanes(reason)` must close both lanes' connections; nothing of them may come in afterwards.
+    """
+
+    log = Logger("sofw")
+
+    def __init__(
+        self,
+        reactor: Any,
+        link: Link,
+        leg: str,
+        hello: Hello,
+        listener: TunnelListener,
+        drop_lanes: Callable[[str], None],
+    ) -> None:
+        self.hello = hello
+        self._reactor = reactor
+        self._link = link
+        self._leg = leg
+        self._listener = listener
+        self._drop_lanes = drop_lanes
+        self._media = partial(listener.media, leg)
+        self._lane: SendingLane | None = None
+        self._decoder = Decoder()
+        self._timer: Any = None
+        self._since = reactor.seconds()
+        self._bytes_in = self._bytes_out = self._unknown = 0
+        self._arm()
+
+    @property
+    def closed(self) -> bool:
+        """Whether the session is over."""
+        return self._link.state is State.CLOSED
+
+    def opening_lanes(self) -> None:
+        """HRAC begins to open lanes."""
+        self._link.opening_lanes(self._reactor.seconds())
+        self._arm()
+
+    def sending_opened(self, lane: SendingLane) -> None:
+        """The lane to send on is there."""
+        self._lane = lane
+        self._perform(self._link.sending_opened(self._reactor.seconds()))
+
+    def receiving_opened(self) -> None:
+        """The lane to receive on is there."""
+        self._unknown += self._decoder.unknown
+        self._decoder = Decoder()
+        self._link.receiving_opened()
+
+    def received(self, data: bytes) -> None:
+        """Bytes came on the receiving lane."""
+        self._bytes_in += len(data)
+        try:
+            frames = self._decoder.feed(data, self._media)
+        except FrameError as error:
+            self.lost(str(error))
+            return
+        if frames:
+            self._perform(self._link.received(frames, self._reactor.seconds()))
+        self._listener.media_end(self._leg)
+
+    def lost(self, reason: str) -> None:
+        """A lane is lost."""
+        self._perform(self._link.lost(reason, self._reactor.seconds()))
+
+    def close(self, reason: str) -> None:
+        """The session is over."""
+        self._perform(self._link.end(reason, self._reactor.seconds()))
+
+    def abandon(self) -> None:
+        """This half stops: close everything and tell nobody."""
+        self._link.end("", self._reactor.seconds())
+        self._lane = None
+        self._arm()
+        self._drop_lanes("stopped")
+
+    def set_busy(self, busy: bool) -> None:
+        """Calls are up, or none any more."""
+        self._link.set_busy(busy, self._reactor.seconds())
+        self._arm()
+
+    def send(self, frame: Frame) -> None:
+        """Send a sure frame, once and in order."""
+        try:
+            outputs = self._link.send(frame, self._reactor.seconds())
+        except LocalError as error:
+            self.log.error("tunnel.unsendable leg={leg} reason={reason}", leg=self._leg, reason=str(error))
+            return
+        self._perform(outputs)
+
+    def send_media(self, batch: bytes, packets: int) -> None:
+        """Send media frames at once, or drop them when that is not possible in time."""
+        lane, outbox = self._lane, self._link.outbox
+        # While the lane is writable nothing waits in the outbox, so nothing is overtaken.
+        if lane is not None and lane.writable and outbox.ready:
+            self._bytes_out += len(batch)
+            lane.write(batch)
+        else:
+            outbox.put_media(batch, packets, self._reactor.seconds())
+
+    def pump(self) -> None:
+        """Write what may leave, while the lane takes it."""
+        outbox = self._link.outbox
+        while self._lane is not None and self._lane.writable and not outbox.empty:
+            data = outbox.take(self._reactor.seconds(), CHUNK)
+            if data:
+                self._bytes_out += len(data)
+                self._lane.write(data)
+
+    def status(self, rung: Rung, lanes: int) -> dict[str, object]:
+        """The state of this tunnel for the operator; `since` is when the session began."""
+        link, outbox = self._link, self._link.outbox
+        return {
+            "site": self.hello.site,
+            "state": link.state.value,
+            "rung": rung.name,
+            "since": self._since,
+            "lanes": lanes,
+            "rtt_ms": None if link.round_trip is None else round(link.round_trip * 1000, 2),
+            "sure_queued": outbox.queued,
+            "sure_unacked": outbox.unacked,
+            "sure_acked": outbox.acked,
+            "sure_refused": outbox.refused,
+            "bytes_in": self._bytes_in,
+            "bytes_out": self._bytes_out,
+            "media_dropped": outbox.media_dropped,
+            "unknown_frames": self._unknown + self._decoder.unknown,
+            "reconnects": max(0, link.joined - 1),
+        }
+
+    def _perform(self, outputs: list[Output]) -> None:
+        for output in outputs:
+            self._one(output)
+        self.pump()
+        self._arm()
+
+    def _one(self, output: Output) -> None:
+        if isinstance(output, Deliver):
+            self._deliver(output.frame)
+        elif isinstance(output, Up):
+            self.log.info("tunnel.up leg={leg} resumed={resumed}", leg=self._leg, resumed=output.resumed)
+            self._listener.tunnel_up(self._leg, self.hello, output.resumed)
+        elif isinstance(output, DropLanes):
+            self._lane = None
+            self._drop_lanes(output.reason)
+        elif isinstance(output, Down):
+            self.log.info("tunnel.down leg={leg} reason={reason}", leg=self._leg, reason=output.reason)
+            self._listener.tunnel_down(self._leg)
+
+    def _deliver(self, frame: Frame) -> None:
+        """A fault in handling one frame must not cost the lane, or the frame would come back for ever."""
+        if self.closed:
+            return
+        try:
+            self._listener.frame(self._leg, frame)
+        except Exception:
+            self.log.failure("tunnel.frame_failed leg={leg} type={type}", leg=self._leg, type=int(frame.type))
+
+    def _arm(self) -> None:
+        """See to it that the link is asked when it is due; a timer that rings too early does no harm."""
+        due = self._link.due
+        ringing = self._timer is not None and self._timer.active()
+        if due is None:
+            if ringing:
+                self._timer.cancel()
+            return
+        delay = max(0.0, due - self._reactor.seconds())
+        if not ringing:
+            self._timer = self._reactor.callLater(delay, self._ring)
+        elif due < self._timer.getTime():
+            self._timer.reset(delay)
+
+    def _ring(self) -> None:
+        self._perform(self._link.tick(self._reactor.seconds()))

@@ -1,0 +1,205 @@
+"""HRAS's side of all tunnels: who may open one, which sessions there are, and their lanes."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+from twisted.logger import Logger
+from twisted.web.server import Site
+
+from sofw.net.lane import SendingLane
+from sofw.net.tunnel_end import TunnelEnd
+from sofw.net.tunnel_http import tunnel_site
+from sofw.tunnel.exchange import (
+    Claim,
+    ExchangeError,
+    Hello,
+    LaneRequest,
+    challenge_body,
+    read_claim,
+    read_hello,
+    session_body,
+)
+from sofw.tunnel.frame import Frame
+from sofw.tunnel.link import Link, Role, TunnelListener
+from sofw.tunnel.proof import Challenges, SessionKey, check_claim, prove_session
+from sofw.tunnel.rungs import STREAMS, Direction
+
+
+class ServerLane:
+    """One lane as HRAS has it: a transport, open until either side has enough of it."""
+
+    def __init__(self, session: ServerSession, direction: Direction, transport: Any) -> None:
+        self.direction = direction
+        self._session = session
+        self._transport = transport
+        self._open = True
+
+    def received(self, data: bytes) -> None:
+        """The body of the POST goes on."""
+        if self._open:
+            self._session.end.received(data)
+
+    def start_sending(self, request: Any) -> None:
+        """The answer to the GET may begin: its headers are written."""
+        end = self._session.end
+        lane = SendingLane(self._transport, bool(request.chunked), end.pump)
+        request.registerProducer(lane, True)
+        end.sending_opened(lane)
+
+    def lost(self, reason: str) -> None:
+        """The connection is gone, or the request is complete."""
+        if self._open:
+            self._open = False
+            self._session.end.lost(reason)
+
+    def close(self) -> None:
+        """Close the connection; what still comes of it is of no interest."""
+        if self._open:
+            self._open = False
+            self._transport.abortConnection()
+
+
+class ServerSession:
+    """A session of a site: its key, its end of the tunnel, and at most one lane each way."""
+
+    def __init__(self, reactor: Any, hello: Hello, key: SessionKey, listener: TunnelListener) -> None:
+        self.key = key
+        self._lanes: dict[Direction, ServerLane] = {}
+        self._number = 0
+        link = Link(Role.SERVER, reactor.seconds())
+        self.end = TunnelEnd(reactor, link, hello.site, hello, listener, self._drop_lanes)
+
+    def open(self, request: LaneRequest, direction: Direction, transport: Any) -> ServerLane:
+        """Admit a lane; raises ExchangeError. Lanes of an earlier opening are closed."""
+        self.key.admit(request, direction)
+        if request.number < self._number:
+            raise ExchangeError("Newer lanes are open", 403)
+        if request.number > self._number and self._lanes:
+            self.end.lost("The site opens new lanes")
+        self._number = request.number
+        lane = self._lanes[direction] = ServerLane(self, direction, transport)
+        if direction is Direction.UP:
+            self.end.receiving_opened()
+        return lane
+
+    def status(self) -> dict[str, object]:
+        """The state of the tunnel for the operator."""
+        return self.end.status(STREAMS, len(self._lanes))
+
+    def _drop_lanes(self, _reason: str) -> None:
+        lanes, self._lanes = list(self._lanes.values()), {}
+        for lane in lanes:
+            lane.close()
+
+
+class TunnelServer:
+    """All tunnels that end here, by leg.
+
+    `sites(site)` gives the site's secret, or None when it is not known here.
+    """
+
+    log = Logger("sofw")
+
+    def __init__(self, reactor: Any, sites: Callable[[str], bytes | None], listener: TunnelListener) -> None:
+        self._reactor = reactor
+        self._sites = sites
+        self._listener = listener
+        self._challenges = Challenges(secrets.token_bytes(32))
+        self._sessions: dict[str, ServerSession] = {}
+        self._by_leg: dict[str, ServerSession] = {}
+        self._busy: set[str] = set()
+
+    def site(self) -> Site:
+        """The web site on which tunnels are accepted, to be listened with."""
+        return tunnel_site(self._reactor, self)
+
+    def send(self, leg: str, frame: Frame) -> None:
+        """Send a sure frame to a site; without a session there it is dropped."""
+        session = self._by_leg.get(leg)
+        if session is not None:
+            session.end.send(frame)
+
+    def send_media(self, leg: str, batch: bytes, packets: int) -> None:
+        """Send media frames to a site."""
+        session = self._by_leg.get(leg)
+        if session is not None:
+            session.end.send_media(batch, packets)
+
+    def set_busy(self, leg: str, busy: bool) -> None:
+        """Calls are up with this site, or none any more; holds for its later sessions too."""
+        (self._busy.add if busy else self._busy.discard)(leg)
+        session = self._by_leg.get(leg)
+        if session is not None:
+            session.end.set_busy(busy)
+
+    def drop(self, leg: str) -> None:
+        """The site is deleted: its session ends."""
+        self._busy.discard(leg)
+        self._close(leg, "The site was deleted")
+
+    def stop(self) -> None:
+        """Close every lane; the listener is not told."""
+        for session in self._sessions.values():
+            session.end.abandon()
+        self._sessions.clear()
+        self._by_leg.clear()
+
+    def status(self) -> list[dict[str, object]]:
+        """One entry for each site with a session."""
+        self._forget_closed()
+        return [session.status() for _, session in sorted(self._by_leg.items())]
+
+    def hello(self, body: bytes, peer: str) -> bytes:
+        """HTTP: the first request; raises ExchangeError."""
+        site, nonce = read_hello(body)
+        return challenge_body(self._challenges.make(site, nonce, self._reactor.seconds()))
+
+    def session(self, body: bytes, peer: str) -> bytes:
+        """HTTP: the request for a session; raises ExchangeError."""
+        claim = read_claim(body)
+        secret = self._sites(claim.hello.site)
+        try:
+            check_claim(secret, claim)
+            self._challenges.redeem(claim, self._reactor.seconds())
+        except ExchangeError as error:
+            self.log.warn(
+                "tunnel.refused site={site} peer={peer} reason={reason}",
+                site=claim.hello.site,
+                peer=peer,
+                reason=str(error),
+            )
+            raise
+        return self._grant(claim, secret or b"")
+
+    def open_lane(self, request: LaneRequest, direction: Direction, transport: Any) -> ServerLane:
+        """HTTP: the request for a lane; raises ExchangeError."""
+        session = self._sessions.get(request.session)
+        if session is None or session.end.closed:
+            raise ExchangeError("There is no such session", 404)
+        return session.open(request, direction, transport)
+
+    def _grant(self, claim: Claim, secret: bytes) -> bytes:
+        """A new session; it replaces the one the site has."""
+        leg = claim.hello.site
+        self._close(leg, "The site opened a new session")
+        self._forget_closed()
+        name = secrets.token_hex(16)
+        key = SessionKey(secret, claim.nonce, claim.challenge, name)
+        session = ServerSession(self._reactor, claim.hello, key, self._listener)
+        session.end.set_busy(leg in self._busy)
+        self._sessions[name] = self._by_leg[leg] = session
+        return session_body(name, prove_session(secret, claim.nonce, claim.challenge, name))
+
+    def _close(self, leg: str, reason: str) -> None:
+        session = self._by_leg.pop(leg, None)
+        if session is not None:
+            del self._sessions[session.key.session]
+            session.end.close(reason)
+
+    def _forget_closed(self) -> None:
+        for leg, session in list(self._by_leg.items()):
+            if session.end.closed:
+                self._close(leg, "")
