@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hmac
+from hashlib import sha256
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -22,6 +25,19 @@ def lookup(user: str, realm: str, algorithm: str) -> str | None:
     """alice is known, also by her full name."""
     known = user in ("alice", "alice@example.com", "Алиса") and realm == REALM
     return ha1(user, realm, "secret", algorithm) if known else None
+
+
+def hashed(given: dict[str, str], user: str = "alice", secret: str = "") -> str:
+    """SHA-256 credentials for a REGISTER with exactly these values and the hash they ask for."""
+
+    def digest(*parts: str) -> str:
+        return sha256(":".join(parts).encode()).hexdigest()
+
+    secret = secret or digest(user, REALM, "secret")
+    counted = [given[name] for name in ("nc", "cnonce", "qop") if name in given]
+    response = digest(secret, given["nonce"], *counted, digest("REGISTER", given["uri"]))
+    pairs = {"username": user, "realm": REALM, "algorithm": "SHA-256", "response": response}
+    return format_auth("Digest", pairs | given)
 
 
 class Registrar:
@@ -156,6 +172,33 @@ class CheckTests(SynchronousTestCase):
                 changed |= {} if value is None else {name: value}
                 self.assertEqual(registrar.check(format_auth(scheme, changed)), WRONG, (name, value))
         self.assertEqual(registrar.check(credentials), OK)
+
+    def test_incomplete(self) -> None:
+        """What RFC 7616 §3.4 asks for must be there and well-formed, even when the hash is right."""
+        registrar = Registrar()
+        nonce = parse_auth(registrar.ask())[1]["nonce"]
+        good = {"uri": URI, "qop": "auth", "nc": "1", "cnonce": "c"}
+        self.assertEqual(registrar.check(hashed(good | {"nonce": nonce})), OK)
+        for change in (
+            {"uri": ""},
+            {"qop": "other"},
+            {"qop": ""},
+            {"nc": ""},
+            {"nc": "123456789"},
+            {"nc": "+2"},
+            {"nc": "2_2"},
+            {"cnonce": ""},
+        ):
+            self.assertEqual(registrar.check(hashed(good | {"nonce": nonce} | change)), WRONG, change)
+        self.assertEqual(registrar.check(hashed({"uri": URI, "nonce": ""})), WRONG)
+
+    def test_stand_in(self) -> None:
+        """The secret that stands in for an unknown user's opens nothing, whatever it is."""
+        registrar = Registrar()
+        nonce = parse_auth(registrar.ask())[1]["nonce"]
+        stand_in = hmac.digest(b"k" * 32, b"mallory", "sha256").hex()
+        credentials = hashed({"uri": URI, "nonce": nonce}, "mallory", stand_in)
+        self.assertEqual(registrar.check(credentials), Verdict(Outcome.WRONG, "mallory"))
 
     def test_nonce_counts(self) -> None:
         """A nonce serves again with the next count; the same request again is stale."""

@@ -109,6 +109,16 @@ class AckTests(SynchronousTestCase):
             found = transactions.match_request(request("ACK", Via=via, To="<sip:bob@example.com>;tag=b"))
             self.assertEqual(found, key if belongs else None, (via, status))
 
+    def test_second_answer(self) -> None:
+        """A refusal after a 2xx is not sent, so no ACK belongs to it; after another, only the first's."""
+        for first, belongs in ((200, False), (486, True)):
+            transactions, key = serving(request(Via=OLD_VIA))
+            for status, tag in ((first, "b"), (503, "c")):
+                transactions.respond(key, response_to(request(Via=OLD_VIA), status, None, tag))
+            acks = [request("ACK", Via=OLD_VIA, To=f"<sip:bob@example.com>;tag={tag}") for tag in "bc"]
+            found = [transactions.match_request(ack) for ack in acks]
+            self.assertEqual(found, [key if belongs else None, None])
+
     def test_old_tag(self) -> None:
         """By RFC 2543 the ACK must repeat the tag of the refusal."""
         transactions, key = serving(request(Via=OLD_VIA))
