@@ -200,7 +200,7 @@ def _fields(lines: list[str]) -> list[Field]:
         if len(line) > MAX_LINE:
             raise SipError(f"Header line is longer than {MAX_LINE} characters")
         fields += parse_field(line)
-        if len(fields) > MAX_FIELDS:
+        if max(len(fields), len(lines)) > MAX_FIELDS:
             raise SipError(f"More than {MAX_FIELDS} header values")
     return fields
 

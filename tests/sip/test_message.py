@@ -86,6 +86,7 @@ BROKEN = [
         400,
     ),
     (b"A sip:h SIP/2.0\r\n" + b"a:\r\n" * (MAX_FIELDS + 1) + b"\r\n", "More than 300 header values", 400),
+    (b"A sip:h SIP/2.0\r\n" + b"v:\r\n" * (MAX_FIELDS + 1) + b"\r\n", "More than 300 header values", 400),
     (b"A sip:h SIP/2.0\r\nv:" + b"a," * (MAX_FIELDS + 1) + b"\r\n\r\n", "More than 300 header values", 400),
     (b"A sip:h SIP/2.0\r\n\r\n" + b"x" * MAX_MESSAGE, "Message is longer than 65535 bytes", 513),
 ]
