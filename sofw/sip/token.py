@@ -1,7 +1,7 @@
 """Sealed tokens: what we want to be told again, in the user part of a URI of ours (RFC 5626 §5.3).
 
-Layout before base64url (RFC 4648 §5): 16 bytes synthetic IV, which is also the
-authentication tag (AES-SIV, RFC 5297), then the encrypted fields, each one byte of length and its UTF-8.
+Layout before base64url (RFC 4648 §5): 16 bytes synthetic IV, which is also the authentication tag
+(AES-SIV, RFC 5297), then the encrypted fields, each one byte of length and its UTF-8.
 """
 
 from __future__ import annotations
