@@ -63,12 +63,13 @@ class SilenceConfig:
 
 @frozen
 class RegistrarConfig:
-    """Limits of a registration, in seconds (RFC 3261 §10.3 step 7), and contacts per user."""
+    """Limits of a registration, in seconds (RFC 3261 §10.3 step 7), contacts per user, digest algorithms."""
 
     min_expires: int
     max_expires: int
     default_expires: int
     max_contacts: int
+    digests: tuple[str, ...]
 
 
 @frozen
@@ -156,6 +157,7 @@ HRAS_OPTIONS = (
     Option("registrar.max_expires", kinds.integer(1, 86400), 7200),
     Option("registrar.default_expires", kinds.integer(1, 86400), 3600),
     Option("registrar.max_contacts", kinds.integer(1, 100), 10),
+    Option("registrar.digests", kinds.DIGESTS, ["MD5"]),
     Option("state.directory", kinds.PATH, "/var/lib/sofw"),
     Option("control.socket", kinds.PATH, "/run/sofw/hras.sock"),
     Option("control.group", kinds.NAME, ""),

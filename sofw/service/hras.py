@@ -71,7 +71,7 @@ class Hras(Service):
             config.silence.held_silence,
         )
         registrar = Registrar(_limits(config), store.bindings())
-        admission = Admission(Domains(config.domains), self._ha1, Challenger(store.key("nonce")))
+        admission = Admission(Domains(config.domains), self._ha1, _challenger(store, config))
         self._core = Signalling(
             Interface(OUTSIDE, sip.address, sip.port),
             registrar,
@@ -250,6 +250,10 @@ class Hras(Service):
     def _site_domains(self, leg: str) -> tuple[str, ...]:
         found = self._store.site(leg)
         return found.domains if found else ()
+
+
+def _challenger(store: Store, config: HrasConfig) -> Challenger:
+    return Challenger(store.key("nonce"), algorithms=config.registrar.digests)
 
 
 def _limits(config: HrasConfig) -> Limits:

@@ -11,6 +11,7 @@ from urllib.parse import SplitResult, urlsplit
 from sofw.address import Transport, bracketed, is_ip
 from sofw.admin.names import DOMAIN_NAME, SITE_NAME, is_domain_name, is_site_name
 from sofw.service.settings import Kind
+from sofw.sip.digest import ALGORITHMS
 
 #: A secret shorter than this could be guessed by trying; `sofw site add` makes 43 characters.
 SECRET_LENGTH = 16
@@ -133,6 +134,10 @@ DOMAINS = _list(
     _text(DOMAIN_NAME, is_domain_name).read,
 )
 TRANSPORTS = _list('a list of one or both of "udp" and "tcp"', _read_transport)
+DIGESTS = _list(
+    'a list of one or both of "SHA-256" and "MD5"',
+    _text("", lambda text: text in ALGORITHMS).read,
+)
 SITE = _text(SITE_NAME, is_site_name)
 SECRET = _optional(
     _text(

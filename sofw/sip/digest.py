@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum
 from secrets import token_bytes, token_hex
 
@@ -50,6 +50,7 @@ class Challenger:
 
     `key` keys the nonces, `lifetime` is how many seconds one is good, `room` bounds how many used
     nonces are remembered (see Nonces). `now` is in seconds, of a clock that survives a restart.
+    `algorithms` are offered, best first; some phones give up when they see one they do not know.
     """
 
     def __init__(
@@ -58,15 +59,17 @@ class Challenger:
         lifetime: float = 300.0,
         room: int = 20000,
         random: Callable[[int], bytes] = token_bytes,
+        algorithms: Sequence[str] = tuple(ALGORITHMS),
     ) -> None:
         self._key = key
+        self._algorithms = algorithms
         self._nonces = Nonces(key, lifetime, room, random)
 
     def challenge(self, realm: str, now: float, stale: bool = False) -> tuple[str, ...]:
         """The values of WWW-Authenticate or Proxy-Authenticate: one per algorithm, best first."""
         nonce = self._nonces.make(realm, now)
         common = {"realm": realm, "nonce": nonce, "qop": "auth"} | ({"stale": "true"} if stale else {})
-        return tuple(format_auth("Digest", common | {"algorithm": name}) for name in ALGORITHMS)
+        return tuple(format_auth("Digest", common | {"algorithm": name}) for name in self._algorithms)
 
     def check(
         self, credentials: str, method: str, body: bytes, lookup: Lookup, now: float, realm: str
@@ -78,7 +81,7 @@ class Challenger:
         """
         scheme, given = parse_auth(credentials)
         algorithm = given.get("algorithm", "MD5").upper()
-        if scheme.lower() != "digest" or given.get("realm") != realm or algorithm not in ALGORITHMS:
+        if scheme.lower() != "digest" or given.get("realm") != realm or algorithm not in self._algorithms:
             return Verdict(Outcome.ABSENT)
         name = given.get("username", "")
         user = _without_domain(name, realm)

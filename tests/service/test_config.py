@@ -190,6 +190,7 @@ class HrasTests(ConfigCase):
             (HRAS_LEAST + "port = 20004", "sip.port", "within the media ports"),
             (HRAS_LEAST + "[registrar]\nmin_expires = 3601", "registrar.default_expires", "3601"),
             (HRAS_LEAST + "[registrar]\nmax_expires = 3599", "registrar.default_expires", "3599"),
+            (HRAS_LEAST + '[registrar]\ndigests = ["SHA-512"]', "registrar.digests", '"SHA-256" and "MD5"'),
             (HRAS_LEAST + '[state]\ndirectory = "var"', "state.directory", "begins with /"),
         ]
         for text, key, *words in cases:

@@ -133,6 +133,18 @@ class ChallengeTests(SynchronousTestCase):
         for value in Challenger(b"k").challenge(REALM, NOW, stale=True):
             self.assertEqual(parse_auth(value)[1]["stale"], "true")
 
+    def test_fewer_algorithms(self) -> None:
+        """Only the algorithms wanted are offered, and only they are taken."""
+        challenger = Challenger(b"k", algorithms=("MD5",))
+        asked = challenger.challenge(REALM, NOW)
+        self.assertEqual([parse_auth(value)[1]["algorithm"] for value in asked], ["MD5"])
+        for algorithm, outcome in (("MD5", Outcome.OK), ("SHA-256", Outcome.ABSENT)):
+            scheme, pairs = parse_auth(challenger.challenge(REALM, NOW)[0])
+            challenge = format_auth(scheme, pairs | {"algorithm": algorithm})
+            given = answer(challenge, "alice", "secret", "REGISTER", URI)
+            verdict = challenger.check(given, "REGISTER", b"", lookup, NOW, REALM)
+            self.assertEqual(verdict.outcome, outcome, algorithm)
+
 
 class CheckTests(SynchronousTestCase):
     """What becomes of credentials."""
