@@ -10,7 +10,7 @@ from sofw.demo import network
 from sofw.demo.baresip import Phone
 from sofw.demo.process import until
 from sofw.demo.stage import OUTSIDE, Stage
-from tests.lab.capture import Capture, Datagram
+from sofw.demo.capture import Capture, Datagram
 from tests.lab.case import SENTENCE, LabCase
 
 #: baresip sends its first RTCP report after five seconds.

@@ -11,7 +11,7 @@ from sofw.demo.baresip import Phone
 from sofw.demo.network import inside
 from sofw.demo.process import run, until
 from sofw.demo.stage import OUTSIDE, Site, Stage
-from tests.lab.capture import Capture
+from sofw.demo.capture import Capture
 from tests.lab.case import LabCase
 
 #: The longest silence that a cut connection may cause (seconds): it is noticed at once and opened again.

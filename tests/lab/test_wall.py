@@ -15,7 +15,7 @@ from sofw.demo.baresip import Phone
 from sofw.demo.network import Computer, Firewall, entered
 from sofw.demo.squid import Squid
 from sofw.demo.stage import LOGIN, OUTSIDE, Stage
-from tests.lab.capture import Capture
+from sofw.demo.capture import Capture
 from tests.lab.case import SENTENCE, LabCase
 from tests.lab.flows import FLOWS, play
 
