@@ -12,8 +12,7 @@ from twisted.web.iweb import UNKNOWN_LENGTH, IBodyProducer
 from zope.interface import implementer
 
 from sofw.net.http_wire import HttpWire, Route, explain, read_body
-from sofw.net.lane import SendingLane
-from sofw.net.sockets import tune_receiving
+from sofw.net.lane import ReceivingLane, SendingLane
 from sofw.net.tunnel_end import TunnelEnd
 from sofw.tunnel.exchange import lane_path, read_refusal
 from sofw.tunnel.proof import SessionKey
@@ -43,6 +42,8 @@ class ClientLanes:
     def start(self) -> None:
         """Send the requests."""
         for kind in STREAMS.lanes:
+            if not self._open:
+                return
             if kind.direction is Direction.UP:
                 self._request(kind, _HEADERS, _Upload(self._upload_started)).addCallbacks(
                     self._upload_answered, self._failed
@@ -90,9 +91,9 @@ class ClientLanes:
         if response.code != 200:
             Deferred.fromCoroutine(self._refused(response)).addErrback(self._failed)
             return
-        tune_receiving(self._wires[Direction.DOWN].transport)
         self._end.receiving_opened()
-        response.deliverBody(_Download(self._received, self._lost))
+        lane = ReceivingLane(self._wires[Direction.DOWN].transport, self._received)
+        response.deliverBody(_Download(lane.piece, self._lost))
 
     def _received(self, data: bytes) -> None:
         if self._open:

@@ -81,6 +81,8 @@ class HttpWire:
 
     def close(self) -> None:
         """Close the connection, whatever it is doing."""
+        # A connection whose answer was complete waits in the pool, with a timer.
+        self._pool.closeCachedConnections()
         if self.transport is not None:
             self.transport.abortConnection()
             self.transport = None

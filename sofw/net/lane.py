@@ -1,4 +1,4 @@
-"""A lane to send on: the never-ending body of an HTTP request or answer."""
+"""The two ends of a lane: the never-ending body of an HTTP request or answer, written and read."""
 
 from __future__ import annotations
 
@@ -43,3 +43,32 @@ class SendingLane:
     def stopProducing(self) -> None:
         """Twisted: the connection is lost."""
         self.writable = False
+
+
+class ReceivingLane:
+    """Gathers what one read of a connection brings, and delivers it in one piece.
+
+    A proxy may have cut a batch into many chunks (Squid: 4 KiB). `transport` is that of the connection, whose
+    protocol calls `piece` with each part of the body.
+    """
+
+    def __init__(self, transport: Any, deliver: Callable[[bytes], None]) -> None:
+        self._deliver = deliver
+        self._pieces: list[bytes] | None = None
+        protocol = transport.protocol
+        self._receive = protocol.dataReceived
+        protocol.dataReceived = self._read
+
+    def piece(self, data: bytes) -> None:
+        """A part of the body; delivered at once in the read that began before this lane did."""
+        if self._pieces is None:
+            self._deliver(data)
+        else:
+            self._pieces.append(data)
+
+    def _read(self, data: bytes) -> None:
+        pieces = self._pieces = []
+        self._receive(data)
+        self._pieces = None
+        if pieces:
+            self._deliver(pieces[0] if len(pieces) == 1 else b"".join(pieces))

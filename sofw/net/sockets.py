@@ -11,8 +11,6 @@ USER_TIMEOUT = 10_000
 #: Bytes that may wait unsent in the kernel. What waits there can neither be dropped when it is late
 #: nor overtaken by signalling; what is on its way is not limited, so long lines still run full.
 NOT_SENT = 16_384
-#: Bytes of one read, and so of one turn of media.
-READ_SIZE = 262_144
 #: Bytes that may wait in Twisted's own buffer before the lane counts as not writable.
 BUFFER_SIZE = 4_096
 
@@ -38,12 +36,6 @@ def tune_sending(transport: Any) -> None:
         return
     sock.setsockopt(socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, NOT_SENT)
     transport.bufferSize = BUFFER_SIZE
-
-
-def tune_receiving(transport: Any) -> None:
-    """Let a connection on which frames come in be read in large pieces."""
-    if tcp_socket(transport) is not None:
-        transport.bufferSize = READ_SIZE
 
 
 def tcp_socket(transport: Any) -> socket.socket | None:

@@ -104,7 +104,9 @@ class TunnelEnd:
         self._arm()
 
     def send(self, frame: Frame) -> None:
-        """Send a sure frame, once and in order."""
+        """Send a sure frame, once and in order; after the end of the session it is dropped."""
+        if self.closed:
+            return
         try:
             outputs = self._link.send(frame, self._reactor.seconds())
         except LocalError as error:

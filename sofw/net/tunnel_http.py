@@ -10,7 +10,7 @@ from twisted.web.http import RESPONSES
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
-from sofw.net.sockets import tune, tune_receiving
+from sofw.net.sockets import tune
 from sofw.net.twisted_private import request_line
 from sofw.tunnel.exchange import (
     HELLO_PATH,
@@ -39,7 +39,7 @@ _PAGE = b"""<!DOCTYPE html>
 class Lane(Protocol):
     """A lane that was admitted."""
 
-    def received(self, data: bytes) -> None: ...
+    def start_receiving(self) -> Callable[[bytes], None]: ...
     def lost(self, reason: str) -> None: ...
     def start_sending(self, request: Any) -> None: ...
 
@@ -76,6 +76,7 @@ class TunnelRequest(Request):
     channel: Any
     content: Any
     _lane: Lane | None = None
+    _piece: Callable[[bytes], None]
     _refused = False
 
     def gotLength(self, length: int | None) -> None:
@@ -94,7 +95,7 @@ class TunnelRequest(Request):
     def handleContentChunk(self, data: bytes) -> None:
         """Twisted: a piece of the body."""
         if self._lane is not None:
-            self._lane.received(data)
+            self._piece(data)
         elif not self._refused and self.content.tell() + len(data) > MAX_BODY:
             self._refuse(ExchangeError("The body is too long", 413))
         elif not self._refused:
@@ -120,7 +121,7 @@ class TunnelRequest(Request):
         except ExchangeError as error:
             self._refuse(error)
         else:
-            tune_receiving(transport)
+            self._piece = self._lane.start_receiving()
 
     def _refuse(self, error: ExchangeError) -> None:
         """Answer and close without waiting for the rest of the body, which may never end."""

@@ -9,7 +9,7 @@ from typing import Any
 from twisted.logger import Logger
 from twisted.web.server import Site
 
-from sofw.net.lane import SendingLane
+from sofw.net.lane import ReceivingLane, SendingLane
 from sofw.net.tunnel_end import TunnelEnd
 from sofw.net.tunnel_http import tunnel_site
 from sofw.tunnel.exchange import (
@@ -37,10 +37,10 @@ class ServerLane:
         self._transport = transport
         self._open = True
 
-    def received(self, data: bytes) -> None:
-        """The body of the POST goes on."""
-        if self._open:
-            self._session.end.received(data)
+    def start_receiving(self) -> Callable[[bytes], None]:
+        """The body of the POST begins; returns who is to be called with its parts."""
+        self._session.end.receiving_opened()
+        return ReceivingLane(self._transport, self._received).piece
 
     def start_sending(self, request: Any) -> None:
         """The answer to the GET may begin: its headers are written."""
@@ -60,6 +60,10 @@ class ServerLane:
         if self._open:
             self._open = False
             self._transport.abortConnection()
+
+    def _received(self, data: bytes) -> None:
+        if self._open:
+            self._session.end.received(data)
 
 
 class ServerSession:
@@ -81,8 +85,6 @@ class ServerSession:
             self.end.lost("The site opens new lanes")
         self._number = request.number
         lane = self._lanes[direction] = ServerLane(self, direction, transport)
-        if direction is Direction.UP:
-            self.end.receiving_opened()
         return lane
 
     def status(self) -> dict[str, object]:
