@@ -9,6 +9,7 @@ from __future__ import annotations
 import wave
 from array import array
 from collections.abc import Iterator, Sequence
+from heapq import nlargest
 from math import sqrt
 from operator import mul
 from pathlib import Path
@@ -26,6 +27,8 @@ SLACK = 640
 #: What counts as sound at all, as root mean square of samples.
 AUDIBLE = 150.0
 ALIKE = 0.9
+#: Loudness alone may lead astray; so many of the best places are looked at closely.
+CANDIDATES = 4
 
 
 class Comparison(NamedTuple):
@@ -56,7 +59,7 @@ def compare_samples(recorded: Sequence[int], spoken: Sequence[int]) -> Compariso
     heard = silence + array("h", recorded) + silence
     starts = range(0, len(spoken), BLOCK)
     loudest = max(starts, key=lambda start: _rms(spoken[start : start + BLOCK]))
-    offset = _best(heard, spoken, loudest, _coarse(heard, spoken), 2 * GRAIN)
+    _fit, offset = max(_best(heard, spoken, loudest, place, GRAIN) for place in _coarse(heard, spoken))
     blocks = [(start, _settle(heard, spoken, start, offset)) for start in starts]
     return Comparison(
         _mean_likeness(heard, spoken, blocks),
@@ -74,16 +77,20 @@ def read(path: Path) -> array[int]:
         return array("h", file.readframes(file.getnframes()))
 
 
-def _coarse(heard: Sequence[int], spoken: Sequence[int]) -> int:
-    """Where the loudness of the sentence fits best, in samples."""
-    wanted, curve = _loudness(spoken), _loudness(heard)
-    level = sum(wanted) / len(wanted)
-    wanted = [value - level for value in wanted]
+def _coarse(heard: Sequence[int], spoken: Sequence[int]) -> list[int]:
+    """The places where the loudness of the sentence fits best, in samples."""
+    wanted, curve = _level(_loudness(spoken)), _loudness(heard)
     fits = (
-        (_likeness(wanted, curve[start : start + len(wanted)]), start)
+        (_likeness(wanted, _level(curve[start : start + len(wanted)])), start)
         for start in range(len(curve) - len(wanted) + 1)
     )
-    return max(fits)[1] * GRAIN
+    return [start * GRAIN for _fit, start in nlargest(CANDIDATES, fits)]
+
+
+def _level(curve: list[float]) -> list[float]:
+    """The curve about its mean, so that only its shape counts."""
+    mean = sum(curve) / len(curve)
+    return [value - mean for value in curve]
 
 
 def _loudness(samples: Sequence[int]) -> list[float]:
@@ -98,17 +105,20 @@ def _settle(heard: Sequence[int], spoken: Sequence[int], start: int, offset: int
         or _rms(block) < AUDIBLE
     ):
         return offset
-    return _best(heard, spoken, start, offset, SLACK)
+    return _best(heard, spoken, start, offset, SLACK)[1]
 
 
-def _best(heard: Sequence[int], spoken: Sequence[int], start: int, offset: int, slack: int) -> int:
-    """The offset within `slack` at which the block at `start` fits best; the nearest of equals."""
+def _best(
+    heard: Sequence[int], spoken: Sequence[int], start: int, offset: int, slack: int
+) -> tuple[float, int]:
+    """The best fit of the block at `start` within `slack` of an offset, and its offset."""
     block = spoken[start : start + BLOCK]
     fits = (
         (_likeness(block, heard[place + start : place + start + len(block)]), -abs(place - offset), place)
         for place in range(max(0, offset - slack), offset + slack + 1)
     )
-    return max(fits)[2]
+    fit, _distance, place = max(fits)
+    return fit, place
 
 
 def _mean_likeness(heard: Sequence[int], spoken: Sequence[int], blocks: list[tuple[int, int]]) -> float:

@@ -44,6 +44,12 @@ class CompareTests(SynchronousTestCase):
         self.assertGreater(correlation, 0.9999)
         self.assertEqual((offset, gaps), (0.0, ()))
 
+    def test_any_length(self) -> None:
+        """Short sentences of any length are found, also where their end falls between two grains."""
+        for seed in range(11, 19):
+            spoken = speech(0.5, seed)
+            self.assertGreater(compare_samples(spoken + SILENCE[:2400], spoken).correlation, 0.9999)
+
     def test_later(self) -> None:
         """The sentence is found to the sample where it begins, at another loudness and with noise."""
         random = Random(2)
