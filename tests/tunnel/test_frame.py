@@ -41,9 +41,7 @@ MEDIA_CASES = [
 
 addresses = st.one_of(
     st.none(),
-    st.builds(
-        Address, st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6)).map(str), st.integers(1, 65535)
-    ),
+    st.builds(Address, st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6)).map(str), st.integers(1, 65535)),
 )
 frames = st.builds(
     Frame,
