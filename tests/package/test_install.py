@@ -46,8 +46,8 @@ class WaysTests(SynchronousTestCase):
         elsewhere = self.place / "elsewhere"
         elsewhere.mkdir(exist_ok=True)
         for half in ("sofw-hras", "sofw-hrac"):
-            status, out, _ = run(*twistd, half, "--help", cwd=elsewhere, path=path)
-            self.assertEqual((status, "--config=" in out), (0, True), out)
+            status, out, err = run(*twistd, half, "--help", cwd=elsewhere, path=path)
+            self.assertEqual((status, "--config=" in out), (0, True), out + err)
             arguments = ("--nodaemon", "--pidfile=", half, f"--config={self.wrong}")
             status, out, err = run(*twistd, *arguments, cwd=elsewhere, path=path)
             self.assertEqual((status, out, err.count("\n")), (1, "", 1), out + err)
