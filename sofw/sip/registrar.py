@@ -57,7 +57,11 @@ class Registrar:
 
     def __init__(self, limits: Limits, bindings: Mapping[str, Iterable[Binding]] = {}) -> None:
         self._limits = limits
-        self._bindings: dict[str, Bindings] = {aor: tuple(found) for aor, found in bindings.items()}
+        self._bindings: dict[str, Bindings] = {}
+        #: The same by contact and by flow: which addresses-of-record have one there.
+        self._places: dict[str | Flow, set[str]] = {}
+        for aor, found in bindings.items():
+            self._keep(aor, tuple(found))
 
     def register(self, aor: str, request: Request, flow: Flow, now: float) -> Bindings:
         """Apply a REGISTER that has been authenticated; returns the bindings that now stand.
@@ -66,14 +70,15 @@ class Registrar:
         400 for contradictions, 423 (TooBrief) for short intervals, 403 for too many contacts, 500 for
         a REGISTER that arrives out of order (§10.3 step 7).
         """
-        current = self.lookup(aor, now)
+        before = current = self.lookup(aor, now)
         if "*" in request.headers.all("Contact"):
             return self._keep(aor, self._remove_all(current, request))
         for contact in request.contacts:
-            current = self._update(current, contact, request, flow, now)
+            current = self._update(before, current, contact, request, flow, now)
         if len(current) > self._limits.contacts:
             raise SipError(f"More than {self._limits.contacts} contacts", 403)
-        return self._keep(aor, current)
+        self._keep(aor, current)
+        return self.lookup(aor, now)
 
     def lookup(self, aor: str, now: float) -> Bindings:
         """The bindings that have not expired, best q first (§16.5)."""
@@ -84,7 +89,8 @@ class Registrar:
         """The binding whose contact is this URI: its own leg first, as private addresses repeat."""
         found = [
             binding
-            for binding in self._live(now)
+            for aor in sorted(self._places.get(uri.aor(), ()))
+            for binding in self.lookup(aor, now)
             if binding.contact == format_uri(uri) or same_uri(parse_uri(binding.contact), uri)
         ]
         found.sort(key=lambda binding: binding.flow.leg != leg)
@@ -92,14 +98,21 @@ class Registrar:
 
     def flow_closed(self, flow: Flow) -> list[str]:
         """Drop what was bound to a connection that closed; returns the changed addresses-of-record."""
-        changed = [aor for aor, found in self._bindings.items() if any(b.flow == flow for b in found)]
+        changed = sorted(self._places.get(flow, ()))
         for aor in changed:
             self._keep(aor, tuple(b for b in self._bindings[aor] if b.flow != flow))
         return changed
 
+    def leg_gone(self, leg: str) -> list[str]:
+        """Drop what was bound on a leg that is no more; returns the changed addresses-of-record."""
+        changed = [aor for aor, found in self._bindings.items() if any(b.flow.leg == leg for b in found)]
+        for aor in changed:
+            self._keep(aor, tuple(b for b in self._bindings[aor] if b.flow.leg != leg))
+        return changed
+
     def forget(self, aor: str) -> None:
         """Drop every binding of a user that was deleted."""
-        self._bindings.pop(aor, None)
+        self._keep(aor, ())
 
     def expire(self, now: float) -> list[str]:
         """Drop what has expired; returns the changed addresses-of-record."""
@@ -112,14 +125,15 @@ class Registrar:
         """Every live binding with its address-of-record."""
         return [(aor, binding) for aor in self._bindings for binding in self.lookup(aor, now)]
 
-    def _live(self, now: float) -> Iterable[Binding]:
-        return (b for found in self._bindings.values() for b in found if b.expires > now)
-
     def _keep(self, aor: str, bindings: Bindings) -> Bindings:
+        for place in _places(self._bindings.pop(aor, ())):
+            self._places[place].discard(aor)
+            if not self._places[place]:
+                del self._places[place]
+        for place in _places(bindings):
+            self._places.setdefault(place, set()).add(aor)
         if bindings:
             self._bindings[aor] = bindings
-        else:
-            self._bindings.pop(aor, None)
         return bindings
 
     def _remove_all(self, current: Bindings, request: Request) -> Bindings:
@@ -131,13 +145,14 @@ class Registrar:
         return ()
 
     def _update(
-        self, current: Bindings, contact: NameAddr, request: Request, flow: Flow, now: float
+        self, before: Bindings, current: Bindings, contact: NameAddr, request: Request, flow: Flow, now: float
     ) -> Bindings:
         seconds = self._interval(contact, request)
         fresh = _binding(contact, request, flow, now + seconds)
         same = [binding for binding in current if _same_contact(binding, fresh)]
         for binding in same:
-            _check_order(binding, request)
+            if binding in before:  # a contact may stand twice in one REGISTER
+                _check_order(binding, request)
         rest = tuple(binding for binding in current if binding not in same)
         return rest if seconds == 0 else (*rest, fresh)
 
@@ -173,6 +188,12 @@ def _binding(contact: NameAddr, request: Request, flow: Flow, expires: float) ->
         reg_id=_number(contact.param("reg-id")) or 0,
         user_agent=request.headers.get("User-Agent") or "",
     )
+
+
+def _places(bindings: Bindings) -> set[str | Flow]:
+    """Where bindings are to be found: by their contact's user and host, and by their flow."""
+    contacts: set[str | Flow] = {parse_uri(binding.contact).aor() for binding in bindings}
+    return contacts | {binding.flow for binding in bindings}
 
 
 def _same_contact(old: Binding, fresh: Binding) -> bool:
