@@ -115,6 +115,8 @@ class Fork:
         return [CancelBranch(branch.key)] if branch.state is State.PROCEEDING else []
 
     def _provisional(self, branch: Branch, response: Response) -> list[Output]:
+        if branch.state is State.DONE:
+            return []
         first = branch.state is State.WAITING
         if first:
             branch.state = State.PROCEEDING
