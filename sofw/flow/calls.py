@@ -7,6 +7,7 @@ knows whether an SDP is an offer or an answer: both are treated alike, wherever 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import TypeVar
 
@@ -23,6 +24,11 @@ from sofw.sdp.session import SdpError, format_session, parse_session
 from sofw.sip.message import Message, Request, Response, SipError
 
 M = TypeVar("M", Request, Response)
+
+#: Tags a callee may show before one of them answers: more phones than a fork behind us rings.
+MAX_EARLY = 20
+#: Seconds until a call of which we see no media, and so no silence, is forgotten.
+LONGEST_UNSEEN = 12 * 3600.0
 
 
 @frozen
@@ -42,9 +48,21 @@ class MediaLeg:
     ports: PortPairs
 
 
+@define
+class Change:
+    """What one transaction changes in a call's streams, until it is agreed or refused (RFC 3261 §14.1).
+
+    `before` is what the ends were, oldest first; `opened` and `refused` name m-lines.
+    """
+
+    before: list[tuple[Row, End, Address | None, Address | None, bool]] = field(factory=list)
+    opened: set[int] = field(factory=set)
+    refused: set[int] = field(factory=set)
+
+
 @define(eq=False)
 class Call:
-    """One dialog, or what may become one."""
+    """One dialog, or what may become one; before the answer the callee may show several tags."""
 
     call_id: str
     caller_tag: str
@@ -52,14 +70,23 @@ class Call:
     callee: Party
     since: float
     callee_tag: str = ""
+    early_tags: set[str] = field(factory=set)
     state: str = "calling"
     rows: dict[int, Row] = field(factory=dict)
-    undo: list[tuple[End, Address | None, Address | None]] = field(factory=list)
 
     @property
     def relayed(self) -> bool:
         """Whether media goes through us: not between two phones that are both outside."""
         return not (self.caller.leg == OUTSIDE and self.callee.leg == OUTSIDE)
+
+    def is_said_by_callee(self, tag: str) -> bool:
+        """Whether a tag is the callee's, in this dialog or in another of the same fork."""
+        return tag == self.callee_tag or tag in self.early_tags
+
+    def is_settled_without(self, message: Message) -> bool:
+        """Whether the call is up and the message belongs to another dialog of the same fork."""
+        known = self.state == "up" and self.callee_tag != ""
+        return known and self.callee_tag not in (message.from_.tag, message.to.tag)
 
     def describe(self, now: float) -> dict[str, object]:
         """The call as `sofw calls` shows it; seconds."""
@@ -85,6 +112,7 @@ class Calls:
         self._silence = silence
         self._held_silence = held_silence
         self._calls: dict[str, list[Call]] = {}
+        self._load: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return sum(len(calls) for calls in self._calls.values())
@@ -94,69 +122,88 @@ class Calls:
         return sorted((c for calls in self._calls.values() for c in calls), key=lambda call: call.since)
 
     def begin(self, request: Request, caller: Party, callee: Party, now: float) -> tuple[Call, list[Action]]:
-        """An INVITE goes to a target: a call that may come to be."""
-        call = Call(request.call_id, request.from_.tag or "", caller, callee, now)
-        first = {leg for leg in (caller.leg, callee.leg) if leg != OUTSIDE and not self._uses(leg)}
+        """An INVITE goes to a target: a call that may come to be, or one that we had lost."""
+        call = Call(request.call_id, request.from_.tag or "", caller, callee, now, request.to.tag or "")
+        legs = sorted({caller.leg, callee.leg} - {OUTSIDE})
+        first = [leg for leg in legs if not self._load[leg]]
+        self._load.update(legs)
         self._calls.setdefault(call.call_id, []).append(call)
-        return call, [Busy(leg, True) for leg in sorted(first)]
+        return call, [Busy(leg, True) for leg in first]
 
     def find(self, message: Message) -> tuple[Call, bool] | None:
         """The call a message within a dialog belongs to, and whether it comes from the caller."""
-        tags = (message.from_.tag or "", message.to.tag or "")
-        if not all(tags):
+        near, far = message.from_.tag or "", message.to.tag or ""
+        if not (near and far):
             return None
         for call in self._calls.get(message.call_id, ()):
-            if tags == (call.caller_tag, call.callee_tag):
+            if near == call.caller_tag and call.is_said_by_callee(far):
                 return call, True
-            if tags == (call.callee_tag, call.caller_tag):
+            if far == call.caller_tag and call.is_said_by_callee(near):
                 return call, False
         return None
 
     def answered(self, call: Call, response: Response, now: float) -> None:
-        """A response of the callee: its tag makes the dialog, a 2xx makes the call (§12.1)."""
+        """A 1xx or 2xx of the callee: its tag makes a dialog, the first 2xx the call (§12.1)."""
         tag = response.to.tag or ""
-        if tag and response.status < 300:
-            call.callee_tag = tag
-            for row in call.rows.values():
-                row.to_tag = tag
-        if response.status >= 200 and call.state != "up":
+        if tag and len(call.early_tags) < MAX_EARLY:
+            call.early_tags.add(tag)
+        if call.state in ("up", "over"):
+            return
+        call.callee_tag = tag or call.callee_tag
+        for row in call.rows.values():
+            row.to_tag = call.callee_tag
+        if response.status >= 200:
             call.state, call.since = "up", now
             for row in call.rows.values():
                 row.made = now  # silence counts from the answer: ringing is silent by nature
         elif 180 <= response.status < 200 and call.state == "calling":
             call.state = "ringing"
 
-    def carry(self, call: Call, message: M, from_caller: bool, now: float) -> tuple[M, list[Action]]:
+    def carry(
+        self, call: Call, message: M, from_caller: bool, change: Change, now: float
+    ) -> tuple[M, list[Action]]:
         """Take an SDP across: set the sender's end of the RAT, put our address in its place.
 
-        Raises SdpError (488) when there is an SDP that cannot be read: it is not let through with
-        private addresses in it; SipError (503) when no relay port is free.
+        `change` notes what `keep` or `revert` is to settle. Raises SdpError (488) when there is an SDP
+        that cannot be read: it is not let through with private addresses in it; SipError 503 when no
+        relay port is free, 481 when the call is over.
         """
         content_type = message.headers.get("Content-Type") or ""
         sdp = find_sdp(content_type, message.body) if call.relayed else None
         if sdp is None:
             return message, []
+        if call.state == "over":
+            raise SipError("The call is over", 481)
         if message.headers.get("Content-Encoding"):
             raise SdpError("An encoded SDP cannot be relayed")
         session = parse_session(sdp)
         actions: list[Action] = []
+        elsewhere = call.is_settled_without(message)
+        noted = Change() if elsewhere else change
         places = [
-            self._stream(call, index, terminal, from_caller, now, actions)
+            self._stream(call, index, terminal, from_caller, noted, now, actions)
             for index, terminal in enumerate(terminals(session))
         ]
+        if elsewhere:
+            self._restore(noted)
         host = self._leg((call.callee if from_caller else call.caller).leg).host
         fresh = format_session(rewrite(session, places, host))
         return evolve(message, body=replace_sdp(content_type, message.body, fresh)), actions
 
-    def keep(self, call: Call) -> None:
-        """The change a re-INVITE or UPDATE asked for stands."""
-        call.undo.clear()
+    def keep(self, call: Call, change: Change) -> list[Action]:
+        """What was offered and answered stands; streams that were refused are over."""
+        actions: list[Action] = []
+        for index in sorted(change.refused):
+            self._free(call, index, actions)
+        return actions
 
-    def revert(self, call: Call) -> None:
+    def revert(self, call: Call, change: Change) -> list[Action]:
         """The change was refused: the session stays as it was (RFC 3261 §14.1)."""
-        for end, rtp, rtcp in reversed(call.undo):
-            self.table.set_terminal(end, rtp, rtcp)
-        call.undo.clear()
+        actions: list[Action] = []
+        self._restore(change)
+        for index in sorted(change.opened):
+            self._free(call, index, actions)
+        return actions
 
     def end(self, call: Call, why: str, now: float) -> list[Action]:
         """The call is over: its rows and ports are free again."""
@@ -171,7 +218,9 @@ class Calls:
         for index in list(call.rows):
             self._free(call, index, actions)
         legs = sorted({call.caller.leg, call.callee.leg} - {OUTSIDE})
-        actions += [Busy(leg, False) for leg in legs if not self._uses(leg)]
+        self._load.subtract(legs)
+        self._load += Counter()  # forgets the legs at 0
+        actions += [Busy(leg, False) for leg in legs if not self._load[leg]]
         fields = (("call_id", call.call_id), ("why", why), ("seconds", round(now - call.since, 1)))
         return [*actions, Note("call.end", fields)]
 
@@ -179,11 +228,7 @@ class Calls:
         """End the calls none of whose streams has been heard of for the silence limit (seconds)."""
         silent = {id(row) for row in self.table.silent(now, self._silence)}
         held = {id(row) for row in self.table.silent(now, self._held_silence)}
-        over = [
-            call
-            for call in self.all()
-            if call.state == "up" and call.rows and self._is_dead(call, silent, held)
-        ]
+        over = [call for call in self.all() if call.state == "up" and self._is_dead(call, silent, held, now)]
         return [action for call in over for action in self.end(call, "silence", now)]
 
     def site_up(self, leg: str, media: MediaLeg) -> list[Action]:
@@ -198,15 +243,20 @@ class Calls:
     def site_gone(self, leg: str, now: float) -> list[Action]:
         """A site was deleted: its calls end."""
         over = [call for call in self.all() if leg in (call.caller.leg, call.callee.leg)]
-        return [action for call in over for action in self.end(call, "site deleted", now)]
+        actions = [action for call in over for action in self.end(call, "site deleted", now)]
+        self._legs.pop(leg, None)
+        return actions
 
-    def _is_dead(self, call: Call, silent: set[int], held: set[int]) -> bool:
+    def _is_dead(self, call: Call, silent: set[int], held: set[int], now: float) -> bool:
+        if not call.rows:
+            return now - call.since > LONGEST_UNSEEN
         return all(id(row) in (held if row.held else silent) for row in call.rows.values())
 
-    def _uses(self, leg: str) -> bool:
-        return any(
-            leg in (call.caller.leg, call.callee.leg) for calls in self._calls.values() for call in calls
-        )
+    def _restore(self, change: Change) -> None:
+        for row, end, rtp, rtcp, held in reversed(change.before):
+            self.table.set_terminal(end, rtp, rtcp)
+            row.held = held
+        change.before.clear()
 
     def _ends(self, leg: str) -> Iterator[End]:
         return (end for row in self.table.rows() for end in (row.caller, row.callee) if end.leg == leg)
@@ -217,15 +267,27 @@ class Calls:
         return self._legs[leg]
 
     def _stream(
-        self, call: Call, index: int, terminal: Terminal, from_caller: bool, now: float, actions: list[Action]
+        self,
+        call: Call,
+        index: int,
+        terminal: Terminal,
+        from_caller: bool,
+        change: Change,
+        now: float,
+        actions: list[Action],
     ) -> MediaAddress | None:
         """One m-line: None where there is nothing to relay (refused, or not UDP)."""
         if terminal.rejected or terminal.tcp:
-            self._free(call, index, actions)
+            # Until both agree, the stream may still be wanted: by another fork, or after a refusal.
+            change.refused.add(index)
             return None
-        row = call.rows.get(index) or self._open(call, index, terminal.kind, now, actions)
+        change.refused.discard(index)
+        row = call.rows.get(index)
+        if row is None:
+            row = self._open(call, index, terminal.kind, now, actions)
+            change.opened.add(index)
         sender, receiver = (row.caller, row.callee) if from_caller else (row.callee, row.caller)
-        call.undo.append((sender, sender.terminal, sender.control))
+        change.before.append((row, sender, sender.terminal, sender.control, row.held))
         self.table.set_terminal(sender, terminal.rtp, terminal.rtcp)
         row.held = terminal.held
         return MediaAddress(self._leg(receiver.leg).host, receiver.relay_port, receiver.relay_port + 1)

@@ -13,12 +13,13 @@ from attrs import define, field
 from sofw.address import OUTSIDE, Flow
 from sofw.errors import RemoteError
 from sofw.flow.actions import Action, Resolve, SendSip, StartTimer, StopTimer
-from sofw.flow.calls import Call, Calls, Party
+from sofw.flow.calls import Call, Calls, Change, Party
 from sofw.flow.routing import Routing, Target, is_direct
+from sofw.sdp.body import find_sdp
 from sofw.sip import proxy
-from sofw.sip.fork import Abandon, CancelBranch, Fork, Forward, State
+from sofw.sip.fork import Abandon, Branch, CancelBranch, Fork, Forward, State
 from sofw.sip.fork import Output as ForkOutput
-from sofw.sip.message import Request, Response, format_message
+from sofw.sip.message import Request, Response, SipError, format_message
 from sofw.sip.proxy import Interface
 from sofw.sip.timers import Timers
 from sofw.sip.transaction import Output, Transactions
@@ -48,6 +49,7 @@ class Way:
     call: Call | None = None
     from_caller: bool = True
     begins: bool = False
+    change: Change = field(factory=Change)
     flow: Flow | None = None
     sent: Request | None = None
 
@@ -99,29 +101,30 @@ class Forwarding:
         way = self._ways.get(key)
         if way is None or way.target.hop is None:
             return
-        if not hosts or way.job.fork.branches[key].cancelled:
-            yield from self.failed(key, 503 if not hosts else 487, now)
-            return
         hop = way.target.hop
-        yield from self._send(key, way, hop.flow(hosts[0], self._interfaces[hop.leg].port), now)
+        interface = self._interfaces.get(hop.leg)
+        if not hosts or interface is None or way.job.fork.branches[key].cancelled:
+            yield from self.failed(key, 487 if hosts and interface else 503, now)
+            return
+        same_family = [host for host in hosts if (":" in host) == (":" in interface.host)]
+        yield from self._send(key, way, hop.flow((same_family or hosts)[0], interface.port), now)
 
     def response(self, key: Key, response: Response, now: float) -> Iterator[Action]:
         """A response on a client transaction (§16.7)."""
         way = self._ways.get(key)
         if way is None:
             return
-        if response.status > 100 and way.begins:
-            yield StartTimer(("c", key), self._timers.c)
-        if response.status >= 200 and way.sent is not None and way.sent.method == "INVITE":
-            yield StopTimer(("c", key))
+        if way.job.request.method == "INVITE":
+            yield from self._set_timer_c(way.job.fork.branches[key], response.status)
         try:
-            response, actions = self._returning(way, response, now)
+            returning, actions = self._returning(way, response, now)
         except RemoteError as error:
             yield from self.failed(key, error.status, now)
+            if response.status < 200:
+                yield from self._cancel(key, now)
             return
+        response = returning
         yield from actions
-        if way.call is not None and way.call.state == "over" and response.status < 300 and way.begins:
-            return
         yield from self._outputs(way.job, way.job.fork.response(key, response), now)
         yield from self._settle(way, response.status, now)
 
@@ -160,6 +163,13 @@ class Forwarding:
         self._jobs.pop(key, None)
         self._ways.pop(key, None)
 
+    def _set_timer_c(self, branch: Branch, status: int) -> Iterator[Action]:
+        """It starts anew while it rings and ends with the answer (§16.7 step 2); not after a CANCEL."""
+        if status >= 200:
+            yield StopTimer(("c", branch.key))
+        elif status > 100 and not branch.cancelled and branch.state is not State.DONE:
+            yield StartTimer(("c", branch.key), self._timers.c)
+
     def _begin(self, key: Key, now: float) -> Iterator[Action]:
         way = self._ways[key]
         if way.target.flow is not None:
@@ -181,11 +191,12 @@ class Forwarding:
         way.sent = message
         if way.job.server is None:
             yield SendSip(flow, format_message(message))
+            yield from self._settle(way, 200, now)  # what an ACK carries needs nobody's consent
             self.ended(key)
             return
         client, outputs = self._transactions.start_client(message, flow, flow.transport.reliable)
         self._rename(way, key, client)
-        if way.begins:
+        if message.method == "INVITE":
             yield StartTimer(("c", client), self._timers.c)
         yield from self._run(client, outputs, now)
 
@@ -195,17 +206,22 @@ class Forwarding:
         self._ways[new] = self._ways.pop(old)
 
     def _assign_call(self, way: Way, flow: Flow, now: float) -> Iterator[Action]:
-        """The call this message belongs to; an INVITE of a new dialog begins one (§12.1)."""
+        """The call this message belongs to; an INVITE of none begins one (§12.1).
+
+        Raises SipError (481) for an SDP that no call of ours could take across.
+        """
         request, source = way.job.request, way.job.source
         found = self._calls.find(request)
         if found is not None:
             way.call, way.from_caller = found
-        elif request.method == "INVITE" and not request.to.tag and not self._is_direct(way):
+        elif request.method == "INVITE" and not self._is_direct(way):
             way.begins = True
             caller = Party(source.leg, source.remote.host, request.from_.uri.aor())
             callee = Party(flow.leg, flow.remote.host, request.to.uri.aor())
             way.call, actions = self._calls.begin(request, caller, callee, now)
             yield from actions
+        elif request.to.tag and source.leg != flow.leg and _has_sdp(request):
+            raise SipError("No such call here", 481)
 
     def _is_direct(self, way: Way) -> bool:
         return is_direct(way.job.request, way.job.source, way.target)
@@ -214,7 +230,7 @@ class Forwarding:
         """The request as it goes to this target (§16.6 steps 1-8), its SDP carried across."""
         request, actions = way.job.request, list[Action]()
         if way.call is not None:
-            request, actions = self._calls.carry(way.call, request, way.from_caller, now)
+            request, actions = self._calls.carry(way.call, request, way.from_caller, way.change, now)
         mark = proxy.loop_mark(way.job.request, self._loop_key)
         interface = self._interfaces.get(flow.leg)
         if interface is None:
@@ -242,8 +258,8 @@ class Forwarding:
     def _returning(self, way: Way, response: Response, now: float) -> tuple[Response, list[Action]]:
         """The response as it goes back: SDP carried across, the sender's Vias in place again."""
         actions: list[Action] = []
-        if way.call is not None and way.call.state != "over" and response.status < 300:
-            response, actions = self._calls.carry(way.call, response, not way.from_caller, now)
+        if way.call is not None and response.status < 300:
+            response, actions = self._calls.carry(way.call, response, not way.from_caller, way.change, now)
             if way.begins:
                 self._calls.answered(way.call, response, now)
         return proxy.returned(response, way.job.request), actions
@@ -252,16 +268,16 @@ class Forwarding:
         """What a final status means for the call: refused, changed, or over."""
         if way.call is None or status < 200:
             return
-        if way.begins:
-            if status >= 300:
-                yield from self._calls.end(way.call, f"{status}", now)
-        elif way.job.request.method == "BYE":
-            if status not in (401, 407):
+        request = way.job.request
+        if way.begins and status >= 300:
+            yield from self._calls.end(way.call, f"{status}", now)
+        elif request.method == "BYE":
+            if status not in (401, 407) and not way.call.is_settled_without(request):
                 yield from self._calls.end(way.call, "BYE", now)
         elif status < 300:
-            self._calls.keep(way.call)
+            yield from self._calls.keep(way.call, way.change)
         else:
-            self._calls.revert(way.call)
+            yield from self._calls.revert(way.call, way.change)
 
     def _outputs(self, job: Job, outputs: list[ForkOutput], now: float) -> Iterator[Action]:
         for output in outputs:
@@ -281,3 +297,7 @@ class Forwarding:
         cancel = proxy.cancel_of(way.sent)
         client, outputs = self._transactions.start_client(cancel, way.flow, way.flow.transport.reliable)
         yield from self._run(client, outputs, now)
+
+
+def _has_sdp(request: Request) -> bool:
+    return find_sdp(request.headers.get("Content-Type") or "", request.body) is not None

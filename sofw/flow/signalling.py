@@ -52,11 +52,13 @@ from sofw.sip.uri import Uri, parse_uri
 
 #: Seconds between two looks for expired bindings and silent calls.
 SWEEP = 5.0
-#: More transactions than this are refused early, so that the calls that are up keep their machine.
+#: Beyond this, what is new is refused early, so that the calls that are up keep their machine;
+#: what belongs to them is refused beyond twice as many.
 MAX_TRANSACTIONS = 20000
 RETRY_AFTER = 5
 ALLOW = (
-    "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, MESSAGE, INFO, SUBSCRIBE, NOTIFY, PUBLISH, REFER"
+    "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, MESSAGE, INFO, "
+    "SUBSCRIBE, NOTIFY, PUBLISH, REFER"
 )
 
 
@@ -136,8 +138,10 @@ class Signalling:
         return self.calls.site_up(leg, site.media)
 
     def site_gone(self, leg: str, now: float) -> list[Action]:
-        """A site was deleted."""
-        return self.calls.site_gone(leg, now)
+        """A site was deleted: its calls end, and nobody is reached there any more."""
+        self._interfaces.pop(leg, None)
+        changed = self.registrar.leg_gone(leg)
+        return [*self.calls.site_gone(leg, now), *(self._save(aor, now) for aor in changed)]
 
     def flow_closed(self, flow: Flow, now: float) -> list[Action]:
         """A connection closed; contacts that lived on it can no longer be reached (RFC 5626 §4.2)."""
@@ -188,21 +192,25 @@ class Signalling:
 
     def _new(self, request: Request, flow: Flow, now: float) -> Iterator[Action]:
         reply = self._reply_flow(request, flow)
+        if self._is_overloaded(request):
+            # Without a transaction, which would only be one more (§8.2.7).
+            error = SipError("Too many transactions at the moment", 503)
+            yield SendSip(reply, format_message(self._refusal(request, error, None)))
+            return
         key, outputs = self._transactions.start_server(request, reply, flow.transport.reliable)
         yield from self._run(key, outputs, now)
         try:
-            self._refuse_overload()
             proxy.check(request, self._loop_key)
             yield from self._serve(key, request, reply, now)
         except RemoteError as error:
-            yield from self._respond(key, self._refusal(request, error), now)
+            yield from self._respond(key, self._refusal(request, error, self._fresh()), now)
 
     def _serve(self, key: Hashable, request: Request, flow: Flow, now: float) -> Iterator[Action]:
         if request.method == "CANCEL":
             yield from self._cancel(key, request, now)
         elif request.method == "REGISTER" and self._is_for_us(request, flow):
             yield from self._register(key, request, flow, now)
-        elif request.method == "OPTIONS" and self._is_for_us(request, flow):
+        elif request.method == "OPTIONS" and (request.max_forwards == 0 or self._is_for_us(request, flow)):
             yield from self._respond(
                 key, response_to(request, 200, None, self._fresh(), (("Allow", ALLOW),)), now
             )
@@ -272,14 +280,14 @@ class Signalling:
         elif isinstance(output.message, Response):
             yield from self._forwarding.response(output.key, output.message, now)
 
-    def _refusal(self, request: Request, error: RemoteError) -> Response:
+    def _refusal(self, request: Request, error: RemoteError, tag: str | None) -> Response:
         headers = error.headers if isinstance(error, Refusal) else ()
         if isinstance(error, TooBrief):
             headers = (("Min-Expires", str(error.shortest)),)
         elif error.status == 503:
             headers = (("Retry-After", str(RETRY_AFTER)),)
         self.counts[f"refused {error.status}"] += 1
-        return response_to(request, error.status, str(error), self._fresh(), headers)
+        return response_to(request, error.status, str(error), tag, headers)
 
     def _answer_malformed(self, error: SipError, flow: Flow) -> Iterator[Action]:
         """A malformed request is answered without a transaction when it says where to (§16.3)."""
@@ -312,6 +320,6 @@ class Signalling:
         named = self._admission.domains.of(uri, self._interfaces[flow.leg]) is not None
         return named and (request.method == "REGISTER" or not uri.user)
 
-    def _refuse_overload(self) -> None:
-        if len(self._transactions) > MAX_TRANSACTIONS:
-            raise SipError("Too many transactions at the moment", 503)
+    def _is_overloaded(self, request: Request) -> bool:
+        belongs = request.method == "CANCEL" or ";tag=" in (request.headers.get("To") or "")
+        return len(self._transactions) > MAX_TRANSACTIONS * (2 if belongs else 1)

@@ -85,6 +85,7 @@ class World:
     def __init__(self, silence: float = 60.0) -> None:
         numbers = count(1)
         self.now = 1000.0
+        self.timers: dict[tuple[object, ...], float] = {}
         self.table = Table()
         self.calls = Calls(self.table, MediaLeg(HRAS, PortPairs(20000, 20099)), silence, 600.0)
         self.registrar = Registrar(Limits())
@@ -112,12 +113,34 @@ class World:
 
     def say(self, flow: Flow, data: bytes) -> list[Action]:
         """A terminal sends; returns all that follows."""
-        return self.core.received(flow, data, self.now)
+        return self.noted(self.core.received(flow, data, self.now))
 
     def later(self, seconds: float, key: tuple[object, ...]) -> list[Action]:
         """Time passes and a timer runs out."""
         self.now += seconds
-        return self.core.timer(key, self.now)
+        return self.noted(self.core.timer(key, self.now))
+
+    def noted(self, actions: list[Action]) -> list[Action]:
+        """The same actions, their timers kept for `run_timers`."""
+        for action in actions:
+            if isinstance(action, StartTimer):
+                self.timers[action.key] = self.now + action.seconds
+            elif isinstance(action, StopTimer):
+                self.timers.pop(action.key, None)
+        return actions
+
+    def run_timers(self, seconds: float) -> list[Action]:
+        """So many seconds pass, and every timer that is due in them runs out in its order."""
+        end = self.now + seconds
+        actions: list[Action] = []
+        while due := [(when, number) for number, when in enumerate(self.timers.values()) if when <= end]:
+            when, number = min(due)
+            key = list(self.timers)[number]
+            del self.timers[key]
+            self.now = when
+            actions += self.noted(self.core.timer(key, when))
+        self.now = end
+        return actions
 
     def login(self, flow: Flow, data: bytes, user: str, password: str = "secret") -> list[Action]:
         """Send, be challenged, send again with credentials: what a phone does."""
@@ -127,6 +150,8 @@ class World:
         header = "Authorization" if challenge.status == 401 else "Proxy-Authorization"
         if challenge.status not in (401, 407):
             return []
+        if data.startswith(b"INVITE"):
+            self.say(flow, data.replace(b"INVITE", b"ACK", 1).replace(b" INVITE\r\n", b" ACK\r\n"))
         method, uri = data.split(b" ", 2)[0].decode(), data.split(b" ", 2)[1].decode()
         credentials = answer(challenge.headers.all(name)[-1], user, password, method, uri)
         number = data.split(b"CSeq: ")[1].split(b" ")[0]
