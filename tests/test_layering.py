@@ -22,9 +22,10 @@ ALLOWED: dict[str, set[str]] = {
     "net": BASE | CORE | {"flow"},
     "store": BASE | {"sip"},
     "admin": BASE | CORE | {"flow", "store"},
+    "phone": BASE | CORE | {"net"},
     "service": BASE | CORE | {"flow", "net", "store", "admin"},
-    "cli": BASE | {"admin", "service", "demo"},
-    "demo": BASE | {"admin", "service", "cli"},
+    "cli": BASE | {"admin", "service", "phone", "demo"},
+    "demo": BASE | {"admin", "service", "phone", "cli"},
     "__main__": {"cli"},
 }
 

@@ -1,4 +1,4 @@
-"""Requests of the built-in phone, and the dialogs they stand in (RFC 3261 §8.1.1, §12)."""
+"""Requests of the phone, and the dialogs they stand in (RFC 3261 §8.1.1, §12)."""
 
 from __future__ import annotations
 
@@ -33,6 +33,11 @@ def new_request(
 def new_tag() -> str:
     """A tag nobody else has."""
     return token_hex(8)
+
+
+def new_call_id(host: str) -> str:
+    """A Call-ID nobody else has."""
+    return f"{token_hex(8)}@{host}"
 
 
 @define

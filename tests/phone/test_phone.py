@@ -10,10 +10,10 @@ from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
 from sofw.address import Transport
-from sofw.cli.phone import Phone
-from sofw.cli.phone_call import Call
-from sofw.cli.phone_media import delays
 from sofw.demo.audio import compare_samples
+from sofw.phone.call import Call
+from sofw.phone.media import delays
+from sofw.phone.phone import Phone
 from tests.demo.test_audio import speech
 
 HOST = "127.0.0.1"

@@ -1,4 +1,4 @@
-"""The built-in phone's voice: an RTP and an RTCP socket, a packet every 20 ms (RFC 3550, RFC 3551)."""
+"""The phone's voice: an RTP and an RTCP socket, a packet every 20 ms (RFC 3550, RFC 3551)."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IUDPTransport
 from twisted.internet.protocol import DatagramProtocol
 
-from sofw.address import Address, is_ip
-from sofw.cli.phone_audio import MAX_PACKETS, PACKET, SILENCE, Recording, encode
+from sofw.address import Address
 from sofw.errors import PortInUse
+from sofw.phone.audio import MAX_PACKETS, PACKET, SILENCE, Recording, encode
 from sofw.rtp.packet import Kind, kind_of, peek
 
 SECONDS_PER_PACKET = 0.02
@@ -205,8 +205,3 @@ def delays(speaker: Media, listener: Media) -> list[float]:
     """How long each packet took from one phone to the other, in seconds, on the clock both share."""
     left = {(ssrc, sequence): at for ssrc, sequence, at in speaker.sent}
     return [at - left[ssrc, sequence] for ssrc, sequence, at in listener.heard if (ssrc, sequence) in left]
-
-
-def usable(address: Address | None) -> Address | None:
-    """The address if it is one a datagram can be sent to."""
-    return address if address and is_ip(address.host) and address.port else None

@@ -1,4 +1,4 @@
-"""Sound as the built-in phone speaks, carries and records it: 8000 Hz, 16 bits, G.711 µ-law on the line."""
+"""Sound as the phone speaks, carries and records it: 8000 Hz, 16 bits, G.711 µ-law on the line."""
 
 from __future__ import annotations
 

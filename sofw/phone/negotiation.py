@@ -1,4 +1,4 @@
-"""Offers and answers of the built-in phone: one audio stream, G.711 µ-law (RFC 3264)."""
+"""Offers and answers of the phone: one audio stream, G.711 µ-law (RFC 3264)."""
 
 from __future__ import annotations
 

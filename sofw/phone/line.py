@@ -1,4 +1,4 @@
-"""The built-in phone's connection to the network: its SIP socket, transactions and timers."""
+"""The phone's connection to the network: its SIP socket, transactions and timers."""
 
 from __future__ import annotations
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from sofw.cli.phone_audio import PACKET, Recording, decode, encode, read_wav, write_wav
 from sofw.errors import LocalError
+from sofw.phone.audio import PACKET, Recording, decode, encode, read_wav, write_wav
 
 PACKETS = [bytes([n]) * PACKET for n in range(10)]
 

@@ -1,6 +1,6 @@
-"""A small SIP phone: it registers, calls, answers, speaks from a recording and records what it hears.
+"""The phone: it registers, calls, answers, speaks from a recording and records what it hears.
 
-Built in for demonstrations and tests where no other phone is at hand. It knows UDP and TCP, one audio
+It knows UDP and TCP, one audio
 codec (G.711 µ-law), digest authentication (MD5 and SHA-256), PRACK, UPDATE, hold, early media, offers
 with the answer, and dialogs through proxies.
 """
@@ -15,10 +15,12 @@ from attrs import evolve
 from twisted.internet.defer import Deferred, gatherResults
 
 from sofw.address import Address, Transport, bracketed, is_ip
-from sofw.cli.phone_call import ALLOW, Asked, Call, new_call_id, new_tag
-from sofw.cli.phone_dialog import new_request
-from sofw.cli.phone_line import Heard, Line
-from sofw.cli.phone_states import Input
+from sofw.phone.agent import Asked
+from sofw.phone.call import Call
+from sofw.phone.dialog import new_call_id, new_request, new_tag
+from sofw.phone.line import Heard, Line
+from sofw.phone.replies import ALLOW
+from sofw.phone.states import Input
 from sofw.sip.digest import answer
 from sofw.sip.fields import parse_auth
 from sofw.sip.message import Request, Response, SipError, response_to
@@ -108,8 +110,7 @@ class Phone:
 
     def call(self, uri: str, *, delayed_offer: bool = False, reliable: bool = False) -> Call:
         """Call a SIP URI; `reliable` insists on PRACK."""
-        call = Call(self, new_call_id(self.line.host), new_tag())
-        self.calls.append(call)
+        call = self._open(new_call_id(self.line.host))
         call.begin(uri, delayed_offer, reliable)
         return call
 
@@ -151,7 +152,7 @@ class Phone:
 
     def send(self, request: Request, numbers: Iterator[int], heard: Heard) -> Asked:
         """Send a request, answering challenges; `heard` is told the other responses."""
-        asked = Asked(request, set())
+        asked = Asked(request)
 
         def listen(response: Response) -> None:
             again = self._with_credentials(asked, numbers, response)
@@ -180,13 +181,18 @@ class Phone:
                 waiting.callback(detail)
                 return
 
-    def forget(self, call: Call) -> None:
-        """A call is over."""
-        if call in self.calls:
-            self.calls.remove(call)
-            self._closing.append(call.media.stop())
-
     # Within
+
+    def _open(self, call_id: str) -> Call:
+        call = Call(self, call_id, new_tag())
+        self.calls.append(call)
+        call.over.addCallback(self._close, call)
+        return call
+
+    def _close(self, reason: str, call: Call) -> str:
+        self.calls.remove(call)
+        self._closing.append(call.media.stop())
+        return reason
 
     def _send(self, asked: Asked, request: Request, listen: Heard) -> None:
         asked.request = request
@@ -247,8 +253,7 @@ class Phone:
             self.line.answer(key, response_to(request, 405, headers=(("Allow", ALLOW),)))
 
     def _take_call(self, request: Request, key: Key) -> None:
-        call = Call(self, request.call_id, new_tag())
-        self.calls.append(call)
+        call = self._open(request.call_id)
         call.ringing(request, key)
         self.tell("ringing", call.remote)
         self.on_call(call)

@@ -1,4 +1,4 @@
-"""How a call of the built-in phone comes and goes (RFC 3261 §13 to §15, §9), as a table.
+"""How a call of the phone comes and goes (RFC 3261 §13 to §15, §9), as a table.
 
 in:  what the user wants (answer, hang up) and what the other phone says (responses, ACK, CANCEL, BYE)
 out: calls to the methods of a Call, in order

@@ -1,0 +1,1 @@
+"""A small SIP phone, for demonstrations and tests where no other one is at hand."""
