@@ -268,7 +268,9 @@ class GatewayTests(SynchronousTestCase):
                 answers.append(repr(error))
             return answers[-1] == "SIP/2.0 200 OK"
 
+        phone.sip.settimeout(0.5)
         eventually(registered, f"{user} registers", lambda: f"{answers}\n{run('journalctl', '-n', '40')}")
+        phone.sip.settimeout(3)
         return phone
 
     def call(self, caller: Phone, callee: Phone) -> None:
@@ -319,13 +321,20 @@ class GatewayTests(SynchronousTestCase):
         self.wait_for_tunnel()
         self.call(self.alice, self.bob)
 
-    def test_hangup_signal(self) -> None:
-        """SIGHUP, which other daemons take as "read your files again", does not end a half."""
+    def test_reload(self) -> None:
+        """A reload tells what the file is worth, right or wrong, and disturbs nothing."""
         for half in HALVES:
-            before = shown(half, "MainPID")
-            run("systemctl", "kill", "--signal=HUP", half)
-            self.call(self.alice, self.bob)
+            before, name = shown(half, "MainPID"), half.removeprefix("sofw-")
+            with open(f"/etc/sofw/{name}.toml", encoding="utf-8") as file:
+                right = file.read()
+            for text, word in ((right, "correct"), (right + "nonsense = 1\n", "wrong"), (right, "correct")):
+                write(name, text)
+                told = journal(half).count(f"{name}.reload the file is {word}")
+                run("systemctl", "reload", half)
+                said = f"{name}.reload the file is {word}"
+                eventually(lambda h=half, s=said, n=told: journal(h).count(s) == n + 1, said)
             self.assertEqual(shown(half, "MainPID"), before)
+        self.call(self.alice, self.bob)
 
     def test_stop(self) -> None:
         """Stopping is quick and clean, and frees every port and socket."""
