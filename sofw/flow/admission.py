@@ -89,7 +89,8 @@ class Admission:
                 return verdict.user
             stale = stale or verdict.outcome is Outcome.STALE
         answer = "WWW-Authenticate" if status == 401 else "Proxy-Authenticate"
-        values = self._challenger.challenge(realm, now, stale)
+        agent = request.headers.get("User-Agent") or ""
+        values = self._challenger.challenge(realm, now, stale, agent)
         sentence = "Unauthorized" if status == 401 else "Proxy Authentication Required"
         raise Refusal(status, sentence, tuple((answer, value) for value in values))
 

@@ -70,6 +70,7 @@ class RegistrarConfig:
     default_expires: int
     max_contacts: int
     digests: tuple[str, ...]
+    md5_agents: tuple[str, ...]
 
 
 @frozen
@@ -157,7 +158,8 @@ HRAS_OPTIONS = (
     Option("registrar.max_expires", kinds.integer(1, 86400), 7200),
     Option("registrar.default_expires", kinds.integer(1, 86400), 3600),
     Option("registrar.max_contacts", kinds.integer(1, 100), 10),
-    Option("registrar.digests", kinds.DIGESTS, ["MD5"]),
+    Option("registrar.digests", kinds.DIGESTS, ["SHA-256", "MD5"]),
+    Option("registrar.md5_agents", kinds.AGENTS, ["baresip v0.", "baresip v1."]),
     Option("state.directory", kinds.PATH, "/var/lib/sofw"),
     Option("control.socket", kinds.PATH, "/run/sofw/hras.sock"),
     Option("control.group", kinds.NAME, ""),

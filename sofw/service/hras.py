@@ -253,7 +253,8 @@ class Hras(Service):
 
 
 def _challenger(store: Store, config: HrasConfig) -> Challenger:
-    return Challenger(store.key("nonce"), algorithms=config.registrar.digests)
+    registrar = config.registrar
+    return Challenger(store.key("nonce"), algorithms=registrar.digests, md5_agents=registrar.md5_agents)
 
 
 def _limits(config: HrasConfig) -> Limits:

@@ -62,14 +62,14 @@ def seconds(first: float, last: float) -> Kind:
     return Kind(f"a number of seconds from {first:g} to {last:g}", read)
 
 
-def _list(allowed: str, read_one: Callable[[Any], Any]) -> Kind:
-    """A kind of list: not empty, nothing twice."""
+def _list(allowed: str, read_one: Callable[[Any], Any], least: int = 1) -> Kind:
+    """A kind of list: at least so many, nothing twice."""
 
     def read(value: Any) -> tuple[Any, ...]:
         if not isinstance(value, list):
             raise TypeError
         found = tuple(read_one(each) for each in value)
-        if not found or len(set(found)) != len(found):
+        if len(found) < least or len(set(found)) != len(found):
             raise ValueError
         return found
 
@@ -138,6 +138,7 @@ DIGESTS = _list(
     'a list of one or both of "SHA-256" and "MD5"',
     _text("", lambda text: text in ALGORITHMS).read,
 )
+AGENTS = _list("a list of beginnings of User-Agent headers", _text("", bool).read, least=0)
 SITE = _text(SITE_NAME, is_site_name)
 SECRET = _optional(
     _text(

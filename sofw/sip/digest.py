@@ -50,7 +50,8 @@ class Challenger:
 
     `key` keys the nonces, `lifetime` is how many seconds one is good, `room` bounds how many used
     nonces are remembered (see Nonces). `now` is in seconds, of a clock that survives a restart.
-    `algorithms` are offered, best first; some phones give up when they see one they do not know.
+    `algorithms` are offered, best first, but MD5 alone to phones whose User-Agent begins with one of
+    `md5_agents`: they give up when they see an algorithm they do not know.
     """
 
     def __init__(
@@ -60,16 +61,25 @@ class Challenger:
         room: int = 20000,
         random: Callable[[int], bytes] = token_bytes,
         algorithms: Sequence[str] = tuple(ALGORITHMS),
+        md5_agents: tuple[str, ...] = (),
     ) -> None:
         self._key = key
         self._algorithms = algorithms
+        self._md5_agents = md5_agents
         self._nonces = Nonces(key, lifetime, room, random)
 
-    def challenge(self, realm: str, now: float, stale: bool = False) -> tuple[str, ...]:
-        """The values of WWW-Authenticate or Proxy-Authenticate: one per algorithm, best first."""
+    def challenge(self, realm: str, now: float, stale: bool = False, agent: str = "") -> tuple[str, ...]:
+        """The values of WWW-Authenticate or Proxy-Authenticate: one per algorithm, best first.
+
+        `agent` is the User-Agent of the phone, which may be one that gives up on what it does not know.
+        """
         nonce = self._nonces.make(realm, now)
         common = {"realm": realm, "nonce": nonce, "qop": "auth"} | ({"stale": "true"} if stale else {})
-        return tuple(format_auth("Digest", common | {"algorithm": name}) for name in self._algorithms)
+        return tuple(format_auth("Digest", common | {"algorithm": name}) for name in self._offered(agent))
+
+    def _offered(self, agent: str) -> Sequence[str]:
+        limited = "MD5" in self._algorithms and agent.startswith(self._md5_agents)
+        return ("MD5",) if limited else self._algorithms
 
     def check(
         self, credentials: str, method: str, body: bytes, lookup: Lookup, now: float, realm: str

@@ -133,6 +133,16 @@ class ChallengeTests(SynchronousTestCase):
         for value in Challenger(b"k").challenge(REALM, NOW, stale=True):
             self.assertEqual(parse_auth(value)[1]["stale"], "true")
 
+    def test_phones_that_give_up_on_sha256(self) -> None:
+        """Only phones known to fail at the sight of SHA-256 are asked for MD5 alone."""
+        challenger = Challenger(b"k", md5_agents=("baresip v1.",))
+        cases = (("baresip v1.0.0 (x86_64/Linux)", 1), ("baresip v3.5", 2), ("", 2))
+        for agent, count in cases:
+            with self.subTest(agent):
+                values = challenger.challenge("example.com", 0.0, agent=agent)
+                self.assertEqual(len(values), count)
+                self.assertIn("MD5", values[-1])
+
     def test_fewer_algorithms(self) -> None:
         """Only the algorithms wanted are offered, and only they are taken."""
         challenger = Challenger(b"k", algorithms=("MD5",))
