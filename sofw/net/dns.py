@@ -37,7 +37,15 @@ def resolve(reactor: Any, host: str, found: Found) -> None:
     """Tell `found` the IP addresses of a host, best first; none when there are none."""
     if is_ip(host):
         found([host])
-    elif reactor.nameResolver is None or not host:
+    elif reactor.nameResolver is None or not _is_name(host):
         found([])
     else:
         reactor.nameResolver.resolveHostName(_Receiver(found), host)
+
+
+def _is_name(host: str) -> bool:
+    """Whether this can be a host name; Twisted never answers for one that Python cannot encode."""
+    try:
+        return bool(host.encode("idna"))
+    except UnicodeError:
+        return False

@@ -58,7 +58,7 @@ class SipConnection(Protocol):
         try:
             for piece in self._framer.feed(data):
                 if isinstance(piece, KeepAlive):
-                    self.transport.write(b"\r\n")  # RFC 5626 §4.4.1: pong
+                    self.send(b"\r\n")  # RFC 5626 §4.4.1: pong
                 else:
                     self._streams.received(self.flow, piece)
         except SipError:
@@ -134,10 +134,8 @@ class SipStreams(Factory):
             self._connect(remote)
 
     def opened(self, connection: SipConnection, flow: Flow) -> None:
-        """A connection stands: what waited for it goes out."""
+        """A connection stands."""
         self._connections[flow.remote] = connection
-        for data, _failed in self._waiting.pop(flow.remote, ()):
-            connection.send(data)
 
     def gone(self, connection: SipConnection, flow: Flow) -> None:
         """A connection is gone."""
@@ -146,8 +144,9 @@ class SipStreams(Factory):
             self._closed(flow)
 
     def stop(self) -> object:
-        """Stop listening and close every connection; a Deferred or None."""
-        for connection in list(self._connections.values()):
+        """Stop listening and close every connection, telling nobody; a Deferred or None."""
+        connections, self._connections = self._connections, {}
+        for connection in connections.values():
             connection.transport.abortConnection()
         return self._listening.stopListening() if self._listening else None
 
@@ -155,7 +154,15 @@ class SipStreams(Factory):
         endpoint = HostnameEndpoint(
             self._reactor, remote.host, remote.port, CONNECT_TIMEOUT, bindAddress=(self._host, 0)
         )
-        endpoint.connect(self).addErrback(lambda _failure: self._unreachable(remote))
+        endpoint.connect(self).addCallbacks(
+            lambda connection: self._reached(remote, connection),
+            lambda _failure: self._unreachable(remote),
+        )
+
+    def _reached(self, remote: Address, connection: SipConnection) -> None:
+        """What waited goes out: under the address asked for, which the system may spell otherwise."""
+        for data, _failed in self._waiting.pop(remote, ()):
+            connection.send(data)
 
     def _unreachable(self, remote: Address) -> None:
         for _data, failed in self._waiting.pop(remote, ()):

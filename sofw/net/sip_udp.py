@@ -6,7 +6,7 @@ from collections.abc import Callable
 from socket import SO_RCVBUF, SOL_SOCKET
 from typing import Any
 
-from twisted.internet.error import CannotListenError
+from twisted.internet.error import CannotListenError, MessageLengthError
 from twisted.internet.interfaces import IReactorUDP, IUDPTransport
 from twisted.internet.protocol import DatagramProtocol
 
@@ -50,10 +50,10 @@ class SipUdp(DatagramProtocol):
         self._received(Flow(self._leg, Transport.UDP, remote, self._port), datagram)
 
     def send(self, remote: Address, data: bytes) -> bool:
-        """Send; False when the kernel knows no way there."""
+        """Send; False when it is too long, the address not of our family, or there is no way there."""
         try:
             self.transport.write(data, (remote.host, remote.port))
-        except OSError:
+        except (OSError, ValueError, MessageLengthError):
             return False
         return True
 
