@@ -14,7 +14,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from sofw.address import Transport
-from sofw.errors import PortInUse
+from sofw.errors import LocalError, PortInUse
 from sofw.flow.actions import (
     Action,
     Busy,
@@ -123,12 +123,18 @@ class Performer:
     def _send_sip(self, action: SendSip) -> None:
         flow = action.flow
         if flow.leg != self._leg:
-            self._tunnels.send(flow.leg, sip_frame(flow, action.data))
+            self._send_through(action)
             return
         socket = self._sip.get(flow.transport)
         if isinstance(socket, SipStreams):
             socket.send(flow.remote, action.data, lambda: self._failed(action))
         elif socket is None or not socket.send(flow.remote, action.data):
+            self._failed(action)
+
+    def _send_through(self, action: SendSip) -> None:
+        try:
+            self._tunnels.send(action.flow.leg, sip_frame(action.flow, action.data))
+        except LocalError:  # our own headers made it longer than a frame
             self._failed(action)
 
     def _failed(self, action: SendSip) -> None:
