@@ -66,6 +66,7 @@ class Line:
         self._timers: dict[tuple[Key, str], Any] = {}
         self._queue: deque[tuple[Key, Output]] = deque()
         self._running = False
+        self._stopped = False
 
     def listen(self, port: int) -> None:
         """Bind, to any port for 0; raises PortInUse."""
@@ -78,6 +79,8 @@ class Line:
 
     def stop(self) -> Deferred[object]:
         """Forget all transactions and close the socket."""
+        self._stopped = True  # it may be a transaction that led here, with more to do
+        self._queue.clear()
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
@@ -147,7 +150,7 @@ class Line:
     def _perform(self, key: Key, outputs: Iterable[Output]) -> None:
         """What a transaction wants done, in order; what follows from it comes after it."""
         self._queue.extend((key, output) for output in outputs)
-        if self._running:
+        if self._running or self._stopped:
             return
         self._running = True
         try:
