@@ -155,11 +155,13 @@ def _likeness(one: Sequence[float], other: Sequence[float]) -> float:
     if len(one) != len(other):
         return 0.0
     size = sqrt(_energy(one) * _energy(other))
-    return sum(map(mul, one, other)) / size if size else 0.0
+    product: float = sum(map(mul, one, other))
+    return product / size if size else 0.0
 
 
 def _energy(samples: Sequence[float]) -> float:
-    return sum(map(mul, samples, samples))
+    energy: float = sum(map(mul, samples, samples))
+    return energy
 
 
 def _rms(samples: Sequence[float]) -> float:

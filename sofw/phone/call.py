@@ -8,6 +8,7 @@ from itertools import count
 from attrs import evolve
 from twisted.internet.defer import Deferred
 
+from sofw.errors import LocalError
 from sofw.phone.agent import Agent, Asked, acknowledge, with_contact
 from sofw.phone.changes import Changes
 from sofw.phone.dialog import Dialog, callees_dialog, callers_dialog, new_request
@@ -98,8 +99,9 @@ class Call:
         return self.change("INVITE", "sendrecv")
 
     def change(self, method: str, direction: str = "sendrecv", delayed: bool = False) -> Deferred[Response]:
-        """Ask for another direction by INVITE or UPDATE; see Changes.ask."""
-        assert self.dialog is not None
+        """Ask for another direction by INVITE or UPDATE (see Changes.ask); LocalError without a dialog."""
+        if self.dialog is None:
+            raise LocalError("nobody has answered yet")
         return self._changes.ask(self.dialog, method, direction, delayed)
 
     # What the phone tells
