@@ -34,6 +34,8 @@ from sofw.tunnel.rungs import STREAMS
 
 #: Between attempts to open a session. After an outage of HRAS all sites are back within a minute.
 HELLO_BACKOFF = Backoff(0.5, 60.0)
+#: After a refusal: a wrong secret does not become right, and a proxy locks accounts.
+REFUSED_PAUSE = Backoff(60.0, 60.0)
 #: Between attempts to open lanes: the session lives for a minute, and calls are waiting.
 LANE_BACKOFF = Backoff(0.25, 5.0)
 
@@ -127,7 +129,7 @@ class TunnelClient(Service):
                 self.log.error(
                     "tunnel.refused hras={hras} reason={reason}", hras=self._settings.hras, reason=str(error)
                 )
-                pause = Backoff(HELLO_BACKOFF.longest, HELLO_BACKOFF.longest)
+                pause = REFUSED_PAUSE
             except RemoteError as error:
                 failures += 1
                 self.log.warn(

@@ -251,6 +251,17 @@ class LossTests(SynchronousTestCase):
         self.assertEqual(hrac.noted(), [Deliver(sip("a"))])
         self.assertEqual(hrac.link.outbox.handled, 2)
 
+    def test_twice(self) -> None:
+        """A sure frame whose number was handled before is not delivered again, but acknowledged."""
+        hrac, _ = joined()
+        hrac.receive([sip("a")])
+        hrac.take()
+        hrac.receive([Frame(DataType.ACK, None, 0, bytes(15) + b"\1"), sip("a"), sip("b")])
+        self.assertEqual(hrac.noted(), [Deliver(sip("a")), Deliver(sip("b"))])
+        hrac.receive([Frame(DataType.ACK, None, 0, bytes(15) + b"\1"), sip("a")])
+        self.assertEqual((hrac.noted(), hrac.link.outbox.handled), ([], 2))
+        self.assertEqual([frame.type for frame in hrac.take()], [DataType.ACK])
+
     def test_full(self) -> None:
         """SIP that finds no room is dropped; a control frame that finds none ends the session."""
         self.patch(outbox, "MAX_SURE_FRAMES", 1)

@@ -143,5 +143,5 @@ class LinkMachineTests(SynchronousTestCase):
     def test_counts(self) -> None:
         """No sure frame is lost, doubled or re-ordered, wherever the lanes are cut."""
         run_state_machine_as_test(
-            LinkMachine, settings=settings(deadline=None, max_examples=100, stateful_step_count=40)
+            LinkMachine, settings=settings(deadline=None, max_examples=200, stateful_step_count=40)
         )
