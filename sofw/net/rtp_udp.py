@@ -12,6 +12,7 @@ import resource
 import select
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Protocol
 
 from twisted.internet.interfaces import IReadDescriptor
@@ -30,9 +31,9 @@ WINDOW = 10
 RECEIVE_BUFFER = 1 << 20
 #: No datagram is longer than this, so none is cut.
 LONGEST = 65536
-#: Sockets asked in one round, and packets after which a turn ends: even under a flood the reactor
-#: gets to its other work within some 50 ms.
-READY, MOST = 1024, 8192
+#: Sockets asked at once, and packets after which a turn ends: even under a flood the reactor gets to its
+#: other work, the tunnel's bytes above all, within a few ms.
+MOST = 512
 #: Seconds after which gathered voice is too late to be played: about what a jitter buffer holds.
 LATE = 0.1
 
@@ -147,19 +148,38 @@ class MediaSockets:
 
     def _turn(self) -> None:
         now = self._reactor.seconds()
+        if self._gathering and now - self._emptied > LATE:
+            self._drop_waiting()
         arrived = self._receive()
-        if arrived:
-            self._relay.datagrams(self._in_time(arrived, now))
-            self.flush()
-        else:
+        if len(arrived) < MOST:
             self._emptied = now
+        if arrived:
+            self._relay.datagrams(arrived)
+            self.flush()
         self._judge(len(arrived), now)
 
+    def _drop_waiting(self) -> None:
+        """The oldest of what waits has waited since the last turn that took everything: too long.
+
+        A queue would make all that follows as late as that; so it is dropped, and the next is in time.
+        """
+        for _ in range(MOST):
+            ready = self._epoll.poll(0, MOST)
+            if not ready:
+                break
+            for descriptor, _ in ready:
+                with suppress(OSError):
+                    self._receivers[descriptor][1](0)
+            self.late += len(ready)
+
     def _receive(self) -> list[Datagram]:
-        """All that waits. One recvfrom per socket and round: asking until EAGAIN would cost an exception."""
+        """What waits, up to a turn's worth.
+
+        One recvfrom per socket and round: asking until EAGAIN would cost an exception.
+        """
         arrived: list[Datagram] = []
         while len(arrived) < MOST:
-            ready = self._epoll.poll(0, READY)
+            ready = self._epoll.poll(0, MOST)
             if not ready:
                 break
             for descriptor, _ in ready:
@@ -171,20 +191,6 @@ class MediaSockets:
                 else:
                     arrived.append((port, data, source))
         return arrived
-
-    def _in_time(self, arrived: list[Datagram], now: float) -> list[Datagram]:
-        """Without the voice that waited behind a late tick: then only each port's newest packet counts.
-
-        Under overload this keeps what is delivered young, where a queue would make all of it late.
-        """
-        waited = now - self._emptied
-        if len(arrived) < MOST:
-            self._emptied = now
-        if not self._gathering or waited <= LATE:
-            return arrived
-        newest = list({each[0]: each for each in arrived}.values())
-        self.late += len(arrived) - len(newest)
-        return newest
 
     def _judge(self, packets: int, now: float) -> None:
         """Gather while ticks are worth it; the way back is at half the rate, so as not to waver."""
