@@ -117,7 +117,10 @@ class Phone:
         self.process.say("/hangup")
 
     def ended(self, seconds: float = 10.0) -> str:
-        """Wait until the call is over or has been refused; what the phone says of it."""
+        """Wait until the call is over or has been refused; what the phone says of it.
+
+        Of a call of less than a second that it ends itself baresip says nothing.
+        """
         return self.process.expect(r"session closed: \d{3} .*|Call with .* terminated.*", seconds)[0]
 
     def heard(self) -> Path:

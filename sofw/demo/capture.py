@@ -1,4 +1,4 @@
-"""Every IPv4 UDP datagram that a computer of the lab sends or receives, kept until asked for."""
+"""Every IPv4 UDP datagram that a computer of the stage sends or receives, kept until asked for."""
 
 from __future__ import annotations
 
@@ -13,17 +13,23 @@ from sofw.demo.network import Computer, entered
 
 _ETH_P_IP = 0x0800
 _SO_RCVBUFFORCE = 33
+_SO_TIMESTAMPNS = 35
+_TIMESPEC = struct.Struct("@qq")
 #: Room for about half a minute of a few calls.
 _ROOM = 32 << 20
 
 
 @frozen
 class Datagram:
-    """One UDP datagram: who sent it to whom (host, port), and what it carries."""
+    """One UDP datagram: who sent it to whom (host, port), what it carries, and when it passed.
+
+    `time` is in seconds, by the kernel's one clock for all computers.
+    """
 
     source: tuple[str, int]
     destination: tuple[str, int]
     payload: bytes
+    time: float = 0.0
 
     @property
     def is_rtp(self) -> bool:
@@ -48,6 +54,7 @@ class Capture:
         with entered(computer.namespace):
             self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(3))
         self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _ROOM)
+        self._socket.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
         self._socket.bind(("eth0", 3))
         self._socket.setblocking(False)
 
@@ -64,20 +71,26 @@ class Capture:
         taken = []
         with suppress(BlockingIOError):
             while True:
-                packet, origin = self._socket.recvfrom(65535)
-                if origin[1] == _ETH_P_IP and (datagram := _read(packet)):
+                packet, notes, _, origin = self._socket.recvmsg(65535, 64)
+                if origin[1] == _ETH_P_IP and (datagram := read_packet(packet, _time(notes))):
                     taken.append(datagram)
         return taken
 
 
-def _read(packet: bytes) -> Datagram | None:
-    """The UDP datagram of an unfragmented IPv4 packet (RFC 791 §3.1, RFC 768)."""
+def read_packet(packet: bytes, time: float) -> Datagram | None:
+    """The UDP datagram of an unfragmented IPv4 packet (RFC 791 §3.1, RFC 768); None for all else."""
     start = (packet[0] & 15) * 4
-    if packet[9] != socket.IPPROTO_UDP or struct.unpack_from("!H", packet, 6)[0] & 0x1FFF:
+    if len(packet) < start + 8 or packet[9] != socket.IPPROTO_UDP or struct.unpack_from("!H", packet, 6)[0] & 0x1FFF:
         return None
     source_port, destination_port, length = struct.unpack_from("!HHH", packet, start)
     return Datagram(
         (socket.inet_ntoa(packet[12:16]), source_port),
         (socket.inet_ntoa(packet[16:20]), destination_port),
         packet[start + 8 : start + length],
+        time,
     )
+
+
+def _time(notes: list[tuple[int, int, bytes]]) -> float:
+    seconds, nanoseconds = next(_TIMESPEC.unpack(data) for _, kind, data in notes if kind == _SO_TIMESTAMPNS)
+    return float(seconds) + nanoseconds / 1e9

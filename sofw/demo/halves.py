@@ -76,31 +76,29 @@ class Half:
         return self.socket.exists()
 
 
-def hras_settings(
-    address: str, folder: Path, *, http_port: int = 80, sip_port: int = 5060, silence: int = 60
-) -> Settings:
-    """The configuration of an HRAS that is the registrar of example.com.
-
-    `silence`: after how many seconds without media a call counts as gone.
-    """
-    return {
+def hras_settings(address: str, folder: Path, *, http_port: int = 80, more: Settings | None = None) -> Settings:
+    """The configuration of an HRAS that is the registrar of example.com; `more` are further tables."""
+    settings: dict[str, Any] = {
         "domains": ["example.com"],
-        "sip": {"address": address, "port": sip_port},
+        "sip": {"address": address},
         "http": {"address": address, "port": http_port},
-        "media": {"address": address, "first_port": 20000, "last_port": 29999, "silence": silence},
+        "media": {"address": address, "first_port": 20000, "last_port": 29999},
         "state": {"directory": str(folder / "state")},
     }
+    for name, table in (more or {}).items():
+        settings[name] = {**settings.get(name, {}), **table}
+    return settings
 
 
 def hrac_settings(
-    site: str, secret: str, hras: str, address: str, *, proxy: Settings | None = None, sip_port: int = 5060
+    site: str, secret: str, hras: str, address: str, *, proxy: Settings | None = None
 ) -> Settings:
     """The configuration of a site's HRAC; `hras` is the URL it joins, `proxy` its web proxy and login."""
     settings: dict[str, Any] = {
         "site": site,
         "secret": secret,
         "hras": hras,
-        "sip": {"address": address, "port": sip_port},
+        "sip": {"address": address},
         "media": {"address": address, "first_port": 30000, "last_port": 39999},
     }
     return {**settings, "proxy": proxy} if proxy else settings

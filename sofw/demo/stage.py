@@ -11,7 +11,7 @@ from attrs import define, field
 
 from sofw.demo import network, speech
 from sofw.demo.baresip import Account, Phone
-from sofw.demo.halves import Half, hrac_settings, hras_settings
+from sofw.demo.halves import Half, Settings, hrac_settings, hras_settings
 from sofw.demo.network import Computer, Firewall, Network
 from sofw.demo.process import until
 from sofw.demo.squid import Squid
@@ -36,11 +36,14 @@ class Site:
 
 @define
 class Stage:
-    """The set. `profile` (a key of network.PROFILES) says what the sites' firewalls let through."""
+    """The set. `profile` (a key of network.PROFILES) says what the sites' firewalls let through.
+
+    `settings` are further tables of the configuration of HRAS.
+    """
 
     folder: Path
     profile: str = "proxy"
-    silence: int = 60
+    settings: Settings = field(factory=dict)
     network: Network = field(factory=Network)
     sites: dict[str, Site] = field(factory=dict)
     _hras: Half | None = None
@@ -76,7 +79,7 @@ class Stage:
         """Start HRAS on the Internet."""
         computer = self.network.outside("hras", network.HRAS)
         folder = self.folder / "hras"
-        settings = hras_settings(network.HRAS, folder, silence=self.silence)
+        settings = hras_settings(network.HRAS, folder, more=self.settings)
         self._hras = Half("hras", folder, computer.namespace, settings)
         self._cleanup.callback(self._hras.stop)
         return self._hras

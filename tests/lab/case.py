@@ -14,6 +14,7 @@ from typing import ClassVar
 from twisted.trial.unittest import SynchronousTestCase
 
 from sofw.demo.baresip import Phone
+from sofw.demo.halves import Settings
 from sofw.demo.process import until
 from sofw.demo.stage import Stage
 from sofw.demo.audio import compare
@@ -32,7 +33,7 @@ class LabCase(SynchronousTestCase):
     """
 
     profile = "proxy"
-    silence = 60
+    settings: ClassVar[Settings] = {}
     stage: ClassVar[Stage]
 
     def setUp(self) -> None:
@@ -45,9 +46,11 @@ class LabCase(SynchronousTestCase):
         """What the tests of this class need on their stage."""
 
     def assert_idle(self) -> None:
-        """HRAS has no call and no RAT row left (it may take a moment to notice)."""
+        """HRAS has no call and no RAT row left, no HRAC an open port (it may take a moment to notice)."""
         until(lambda: not self.stage.hras.ask("rat"), 5.0, "an empty RAT")
         until(lambda: not self.stage.hras.ask("calls"), 5.0, "no calls")
+        for half in (site.hrac for site in self.stage.sites.values() if site.hrac):
+            until(lambda half=half: not half.ask("status")["open_ports"], 5.0, "HRAC to close its ports")
 
     def assert_heard(self, phone: Phone, speaker: str) -> None:
         """The phone has recorded the sentence that is spoken at the place `speaker`."""
@@ -96,7 +99,7 @@ class _Theatre:
         folder = Path(tempfile.mkdtemp(prefix="sofw-lab-"))
         if "SOFW_LAB_KEEP" not in os.environ:
             self._stage.callback(shutil.rmtree, folder)
-        case.stage = self._stage.enter_context(Stage(folder, case.profile, case.silence))
+        case.stage = self._stage.enter_context(Stage(folder, case.profile, case.settings))
         case.lay(case.stage)
 
 

@@ -29,7 +29,7 @@ Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=z9hG4bK-[pid]-[call_numb
 {routes}From: <sip:stranger@elsewhere.test>;tag=[pid]-[call_number]
 To: <sip:[service]@example.com>{to_tag}
 Call-ID: [call_id]
-CSeq: {number} {cseq_method}
+CSeq: {number} {method}
 Contact: <sip:stranger@[local_ip]:[local_port]>
 Max-Forwards: 70
 {extra}"""
@@ -75,7 +75,6 @@ def request(method: str, number: int, body: str = "", extra: str = "") -> str:
             routes="[routes]\n",
             to_tag="[peer_tag_param]",
             number=number,
-            cseq_method="INVITE" if method == "ACK" else method,
             extra=_with_body(body, extra),
         ),
         repeat=method != "ACK",
@@ -92,7 +91,6 @@ def first(method: str, body: str = "", extra: str = "", to_tag: str = "") -> str
             routes="",
             to_tag=to_tag,
             number=1,
-            cseq_method="INVITE" if method == "ACK" else method,
             extra=_with_body(body, extra),
         ),
         repeat=method != "ACK",
@@ -116,7 +114,9 @@ def answer_last(body: str = "") -> str:
 
 def got(status: int, optional: bool = False) -> str:
     """A step of the caller: an answer arrives; the route and the far Contact are learned from it."""
-    return f'  <recv response="{status}" rrs="true"{_optional(optional)}/>\n'
+    # A 100 makes no dialog and has no Contact.
+    learned = ' rrs="true"' if status > 100 else ""
+    return f'  <recv response="{status}"{learned}{_optional(optional)}/>\n'
 
 
 def asked(method: str) -> str:
@@ -154,6 +154,7 @@ def register(aor: str, password: str, port: int = 5060) -> str:
         f"REGISTER sip:{domain} SIP/2.0\n"
         "Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]\n"
         f"From: <sip:{aor}>;tag=[pid]\nTo: <sip:{aor}>\nCall-ID: [call_id]\n"
+        "User-Agent: SIPp\n"
     )
     tail = f"Contact: <sip:{user}@[local_ip]:{port}>\nMax-Forwards: 70\nExpires: 300\n"
     login = f"[authentication username={user} password={password}]\n"
