@@ -88,7 +88,10 @@ class ClientLanes:
     def _download(self, response: Any) -> None:
         if not self._open:
             return
-        if response.code != 200:
+        if response.code != 200 or response.headers.getRawHeaders("content-type") != [
+            _HEADERS["Content-Type"]
+        ]:
+            # Login pages of hotels and the like answer 200 to everything.
             Deferred.fromCoroutine(self._refused(response)).addErrback(self._failed)
             return
         self._end.receiving_opened()

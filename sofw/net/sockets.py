@@ -39,7 +39,10 @@ def tune_sending(transport: Any) -> None:
 
 
 def tcp_socket(transport: Any) -> socket.socket | None:
-    """The TCP socket of a transport that writes to it in the clear; None for TLS and fakes."""
-    handle = transport.getHandle() if hasattr(transport, "getHandle") else None
+    """The TCP socket of a transport that writes to it in the clear; None for TLS and for lost connections."""
+    try:
+        handle = transport.getHandle()
+    except AttributeError:
+        return None
     is_tcp = isinstance(handle, socket.socket) and handle.family in (socket.AF_INET, socket.AF_INET6)
     return handle if is_tcp else None

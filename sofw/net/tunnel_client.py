@@ -75,7 +75,6 @@ class TunnelClient(Service):
         self._listener = listener
         self._end: TunnelEnd | None = None
         self._lanes: ClientLanes | None = None
-        self._busy = False
         self._work: Deferred[None] | None = None
 
     def startService(self) -> None:
@@ -104,8 +103,7 @@ class TunnelClient(Service):
             self._end.send_media(batch, packets)
 
     def set_busy(self, busy: bool) -> None:
-        """Calls are up, or none any more; holds for later sessions too."""
-        self._busy = busy
+        """HRAS says that calls are up, or none any more."""
         if self._end is not None:
             self._end.set_busy(busy)
 
@@ -179,7 +177,6 @@ class TunnelClient(Service):
         end = self._end = TunnelEnd(
             self._reactor, link, TUNNEL, self._settings.hello, self._listener, self._drop_lanes
         )
-        end.set_busy(self._busy)
         number = failures = 0
         while not end.closed:
             number += 1

@@ -85,9 +85,11 @@ class TunnelRequest(Request):
         self.content = BytesIO()
         # Twisted would read forms whole and parse them; we have none.
         self.requestHeaders.removeHeader(b"content-type")
-        method, path = request_line(self)
+        method, path, version = request_line(self)
         lane = read_lane_path(path.decode("latin-1"))
-        if lane is not None and direction_of(method.decode("latin-1")) is Direction.UP:
+        if not version.startswith(b"HTTP/1."):
+            self._refuse(ExchangeError("This is an HTTP port"))
+        elif lane is not None and direction_of(method.decode("latin-1")) is Direction.UP:
             self._start_upload(lane)
         elif length is not None and length > MAX_BODY:
             self._refuse(ExchangeError("The body is too long", 413))
@@ -146,6 +148,7 @@ class TunnelResource(Resource):
 
     def render(self, request: Any) -> bytes | int:
         """Answer a complete request."""
+        request.responseHeaders.removeHeader(b"server")
         method, path = request.method.decode("latin-1"), request.path.decode("latin-1")
         try:
             if path == "/":

@@ -10,13 +10,13 @@ from typing import Any
 from sofw.net.sockets import tcp_socket
 
 
-def request_line(request: Any) -> tuple[bytes, bytes]:
-    """Method and path of a server's request when its headers have come but not its body.
+def request_line(request: Any) -> tuple[bytes, bytes, bytes]:
+    """Method, path and version of a server's request when its headers have come but not its body.
 
     Twisted tells them to the request only when the whole body is there.
     """
     channel = request.channel
-    return channel._command, channel._path.partition(b"?")[0]
+    return channel._command, channel._path.partition(b"?")[0], channel._version
 
 
 class StraightWriter:

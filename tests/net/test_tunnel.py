@@ -8,6 +8,7 @@ from attrs import evolve
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import deferLater
+from twisted.logger import capturedLogs, formatEvent
 
 from sofw.address import OUTSIDE, Address
 from sofw.net.tunnel_client import REFUSED_PAUSE, TunnelClient
@@ -96,8 +97,14 @@ class StraightTests(TunnelCase):
     @awaited
     async def test_wrong_secret(self) -> None:
         """A wrong secret is refused; the next attempt comes after the longest pause."""
-        client = self.start_client(secret=b"another secret that is not theirs")
-        await self.until_long(self.watch_pauses(client))
+        wrong = b"another secret that is not theirs"
+        with capturedLogs() as events:
+            client = self.start_client(secret=wrong)
+            await self.until_long(self.watch_pauses(client))
+        lines = [formatEvent(event) for event in events if "tunnel." in str(event.get("log_format"))]
+        self.assertEqual([line.split()[0] for line in lines], ["tunnel.refused"] * 2)
+        for line in lines:
+            self.assertNotIn(wrong.decode(), line)
         self.assertEqual((self.hras.events, self.hrac.events, self.server.status()), ([], [], []))
 
     @awaited

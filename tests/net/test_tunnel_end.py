@@ -1,0 +1,167 @@
+"""Tests of one end of a tunnel, with lanes by hand and a clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.trial.unittest import SynchronousTestCase
+
+from sofw.net.lane import ReceivingLane, SendingLane
+from sofw.net.tunnel_end import TunnelEnd
+from sofw.tunnel.frame import DataType, Decoder, Frame, encode
+from sofw.tunnel.link import TUNNEL, Link, Role
+from sofw.tunnel.rungs import STREAMS
+from tests.net.tunnels import HELLO, PHONE, Recorder, sip
+
+VOICE = encode(Frame(DataType.MEDIA, PHONE, 20000, b"voice"))
+
+
+class FakeLane(SendingLane):
+    """A lane whose transport is a string."""
+
+    def __init__(self, resumed: Callable[[], None]) -> None:
+        self.transport = StringTransport()
+        super().__init__(self.transport, False, resumed)
+
+    def taken(self) -> bytes:
+        """What was written since the last look."""
+        data = self.transport.value()
+        self.transport.clear()
+        return data
+
+
+class EndTests(SynchronousTestCase):
+    """An HRAC's end that faces a bare link of an HRAS."""
+
+    def setUp(self) -> None:
+        """Join both."""
+        self.clock = Clock()
+        self.dropped: list[str] = []
+        self.told = Recorder()
+        link = Link(Role.CLIENT, 0)
+        self.end = TunnelEnd(self.clock, link, TUNNEL, HELLO, self.told, self.dropped.append)
+        self.far = Link(Role.SERVER, 0)
+        self.decoder = Decoder()
+        self.lane = FakeLane(self.end.pump)
+        self.end.opening_lanes()
+        self.end.receiving_opened()
+        self.end.sending_opened(self.lane)
+        self.far.receiving_opened()
+        self.far.sending_opened(0)
+        self.converse()
+        self.lane.taken()
+
+    def converse(self) -> None:
+        """Carry frames both ways until nothing is left."""
+        while self.lane.transport.value() or not self.far.outbox.empty:
+            frames = self.decoder.feed(self.lane.taken(), lambda *_: None)
+            self.far.received(frames, self.clock.seconds())
+            data = self.far.outbox.take(self.clock.seconds(), 65536)
+            if data:
+                self.end.received(data)
+
+    def test_dummies(self) -> None:
+        """As time passes the end asks, and while it is answered the tunnel stays up."""
+        for _ in range(100):
+            self.clock.advance(1)
+            self.converse()
+        self.assertEqual((self.told.words(), self.dropped), (["up"], []))
+
+    def test_silence(self) -> None:
+        """Without answers the lanes are dropped, and a minute later the session is over."""
+        self.clock.pump([1] * 25)
+        self.assertEqual((self.told.words(), self.dropped), (["up"], ["No answer in time"]))
+        self.clock.pump([1] * 60)
+        self.assertEqual(self.told.words(), ["up", "down"])
+        self.assertEqual((self.end.closed, self.clock.getDelayedCalls()), (True, []))
+
+    def test_busy(self) -> None:
+        """While calls are up silence is noticed within four seconds."""
+        self.end.set_busy(True)
+        self.clock.pump([0.5] * 8)
+        self.assertEqual(self.dropped, ["No answer in time"])
+
+    def test_media_at_once(self) -> None:
+        """Media is written at once and as it is."""
+        self.end.send_media(VOICE, 1)
+        self.assertEqual(self.lane.taken(), VOICE)
+
+    def test_media_deadline(self) -> None:
+        """While the lane takes nothing media waits, not for long; signalling that came later goes first."""
+        self.lane.pauseProducing()
+        self.end.send_media(VOICE * 2, 2)
+        self.clock.advance(0.08)
+        self.end.send_media(VOICE, 1)
+        self.end.send(sip("a"))
+        self.clock.advance(0.08)
+        self.assertEqual(self.lane.taken(), b"")
+        self.lane.resumeProducing()
+        self.assertEqual(self.lane.taken(), encode(sip("a")) + VOICE)
+        self.assertEqual(self.end.status(STREAMS, 2)["media_dropped"], 2)
+
+    def test_media_without_lane(self) -> None:
+        """Without lanes media is dropped and counted."""
+        self.end.lost("cut")
+        self.end.send_media(VOICE, 1)
+        self.assertEqual(self.end.status(STREAMS, 0)["media_dropped"], 1)
+
+    def test_bad_frame(self) -> None:
+        """A frame that cannot be costs the lanes, and media in front of it is not lost."""
+        self.end.received(VOICE + bytes(6) + b"\x80\x01\x00\x00\x00\x00")
+        self.assertEqual(self.told.words(), ["up", "voice"])
+        self.assertEqual(len(self.dropped), 1)
+
+    def test_abandon(self) -> None:
+        """A half that stops closes its lanes and tells nobody; no timer is left."""
+        self.end.abandon()
+        self.end.send(sip("a"))
+        self.assertEqual((self.told.words(), len(self.dropped)), (["up"], 1))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+
+class ReceivingLaneTests(SynchronousTestCase):
+    """What one read brings is delivered in one piece."""
+
+    def test_pieces(self) -> None:
+        """Parts of the read in which the lane began come singly, later ones together, and none is made up."""
+        delivered: list[bytes] = []
+        transport = StringTransport()
+        lane: list[ReceivingLane] = []
+
+        class Parts:
+            """A protocol that passes each byte as a part."""
+
+            def dataReceived(self, data: bytes) -> None:
+                """Twisted: a read."""
+                if not lane:
+                    lane.append(ReceivingLane(transport, delivered.append))
+                for at in range(len(data)):
+                    lane[0].piece(data[at : at + 1])
+
+        transport.protocol = Parts()
+        for data in (b"ab", b"cde", b"", b"f"):
+            transport.protocol.dataReceived(data)
+        self.assertEqual(delivered, [b"a", b"b", b"cde", b"f"])
+
+
+class SendingLaneTests(SynchronousTestCase):
+    """One chunk for each piece."""
+
+    def test_chunks(self) -> None:
+        """A piece is framed as a chunk (RFC 9112 §7.1), or goes as it is."""
+        for chunked, written in ((True, b"10\r\n0123456789abcdef\r\n"), (False, b"0123456789abcdef")):
+            transport = StringTransport()
+            SendingLane(transport, chunked, lambda: None).write(b"0123456789abcdef")
+            self.assertEqual(transport.value(), written)
+
+    def test_writable(self) -> None:
+        """A lane is writable until it is paused or lost, and tells when it is again."""
+        resumed: list[bool] = []
+        lane = SendingLane(StringTransport(), True, lambda: resumed.append(lane.writable))
+        states = [lane.writable]
+        for step in (lane.pauseProducing, lane.resumeProducing, lane.stopProducing):
+            step()
+            states.append(lane.writable)
+        self.assertEqual((states, resumed), ([True, False, True, False], [True]))
