@@ -14,7 +14,8 @@ from sofw.address import OUTSIDE, Flow
 from sofw.errors import RemoteError
 from sofw.flow.actions import Action, Resolve, SendSip, StartTimer, StopTimer
 from sofw.flow.calls import Call, Calls, Change, Party
-from sofw.flow.routing import Routing, Target, is_direct
+from sofw.flow.contacts import Contacts
+from sofw.flow.routing import Target, is_direct
 from sofw.sdp.body import find_sdp
 from sofw.sip import proxy
 from sofw.sip.fork import Abandon, Branch, CancelBranch, Fork, Forward, State
@@ -61,7 +62,7 @@ class Forwarding:
         self,
         transactions: Transactions,
         calls: Calls,
-        routing: Routing,
+        contacts: Contacts,
         interfaces: dict[str, Interface],
         timers: Timers,
         loop_key: bytes,
@@ -70,7 +71,7 @@ class Forwarding:
     ) -> None:
         self._transactions = transactions
         self._calls = calls
-        self._routing = routing
+        self._contacts = contacts
         self._interfaces = interfaces
         self._timers = timers
         self._loop_key = loop_key
@@ -235,6 +236,7 @@ class Forwarding:
         interface = self._interfaces.get(flow.leg)
         if interface is None:
             raise RemoteError("The site of the other party is not connected", 480)
+        request = self._contacts.hidden(request, way.job.source, flow, interface)
         message = proxy.forwarded(
             request,
             way.target.uri,
@@ -246,13 +248,16 @@ class Forwarding:
         return proxy.strictly_routed(message), actions
 
     def _record_routes(self, way: Way, flow: Flow) -> list[str]:
-        """One of ours for each side, each with that side's own flow in its token (RFC 5658 §4)."""
+        """One of ours for each side, with that side's own flow in its token (RFC 5658 §4).
+
+        Both show the leg the request goes to; the responses are turned to show the other one.
+        """
         request, source = way.job.request, way.job.source
         if request.method not in proxy.DIALOG_METHODS or request.to.tag or self._is_direct(way):
             return []
+        interface = self._interfaces[flow.leg]
         return [
-            self._interfaces[side.leg].record_route(self._routing.token(side), side.transport)
-            for side in (flow, source)
+            interface.record_route(self._contacts.flow_token(side), flow.transport) for side in (flow, source)
         ]
 
     def _returning(self, way: Way, response: Response, now: float) -> tuple[Response, list[Action]]:
@@ -262,6 +267,11 @@ class Forwarding:
             response, actions = self._calls.carry(way.call, response, not way.from_caller, way.change, now)
             if way.begins:
                 self._calls.answered(way.call, response, now)
+        if way.flow is not None:
+            source = way.job.source
+            interface = self._interfaces[source.leg]
+            response = self._contacts.hidden(response, way.flow, source, interface)
+            response = self._contacts.recorded(response, source, interface)
         return proxy.returned(response, way.job.request), actions
 
     def _settle(self, way: Way, status: int, now: float) -> Iterator[Action]:

@@ -11,7 +11,6 @@ from sofw.flow.admission import Admission
 from sofw.sip.message import Request, SipError
 from sofw.sip.proxy import Interface, Refusal, destination, next_hop, transport_of
 from sofw.sip.registrar import Registrar
-from sofw.sip.token import Sealer
 from sofw.sip.uri import Uri, parse_uri
 
 #: Networks that exist once per site (RFC 1918, RFC 4193, link-local).
@@ -46,29 +45,11 @@ class Target:
 
 
 class Routing:
-    """Decides the targets of a request; knows the registrar and the tokens."""
+    """Decides the targets of a request; knows the registrar and who may call whom."""
 
-    def __init__(self, registrar: Registrar, admission: Admission, sealer: Sealer) -> None:
+    def __init__(self, registrar: Registrar, admission: Admission) -> None:
         self._registrar = registrar
         self._admission = admission
-        self._sealer = sealer
-
-    def token(self, flow: Flow) -> str:
-        """What our Record-Route carries: the flow of one side, sealed, so nothing need be remembered."""
-        remote = flow.remote
-        return self._sealer.seal(
-            (flow.leg, flow.transport.value, remote.host, str(remote.port), str(flow.port))
-        )
-
-    def flow_of(self, uri: Uri) -> Flow | None:
-        """The flow in one of our Record-Route URIs; None when it has none.
-
-        Raises SipError (403) when the token is not ours.
-        """
-        if not uri.user:
-            return None
-        leg, transport, host, port, own = self._sealer.open(uri.user)
-        return Flow(leg, Transport(transport), Address(host, int(port)), int(own))
 
     def in_dialog(self, request: Request, flow: Flow) -> Target:
         """The target of a request that came with our token (§16.12: loose routing).

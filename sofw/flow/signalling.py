@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from sofw.address import OUTSIDE, Flow
 from sofw.errors import RemoteError
 from sofw.flow.actions import Action, Key, Note, SaveBindings, SendSip, StartTimer, StopTimer
 from sofw.flow.admission import Admission, without_credentials
 from sofw.flow.calls import Calls, MediaLeg
+from sofw.flow.contacts import Contacts
 from sofw.flow.forwarding import Forwarding
 from sofw.flow.routing import Routing, Target
 from sofw.sip import proxy
@@ -94,9 +95,10 @@ class Signalling:
         self._site_domains = site_domains
         self._interfaces = {OUTSIDE: outside}
         self._transactions = Transactions(timers)
-        self._routing = Routing(registrar, admission, sealer)
+        self._routing = Routing(registrar, admission)
+        self._contacts = Contacts(sealer)
         self._forwarding = Forwarding(
-            self._transactions, calls, self._routing, self._interfaces, timers, loop_key, fresh, self._run
+            self._transactions, calls, self._contacts, self._interfaces, timers, loop_key, fresh, self._run
         )
 
     def start(self) -> list[Action]:
@@ -224,14 +226,20 @@ class Signalling:
     def _targets(self, request: Request, flow: Flow, now: float) -> tuple[Request, list[Target]]:
         """Take our Routes off, admit the sender, find the targets (§16.4, §16.5)."""
         request, taken = proxy.without_own_routes(request, lambda uri: self._is_ours(uri, flow))
-        flows = [known for known in map(self._routing.flow_of, taken) if known is not None]
+        flows = [known for known in map(self._contacts.flow_of, taken) if known is not None]
+        contact = self._contacts.opened(parse_uri(request.uri))
+        if contact is not None:
+            request = evolve(request, uri=contact[0])
         if flows and request.to.tag:
             return request, [self._routing.in_dialog(request, flows[-1])]
         interface = self._interfaces[flow.leg]
         sender = None
         if request.method != "ACK":
             sender = self._admission.sender(request, interface, now)
-        targets = self._routing.out_of_dialog(request, flow, interface, sender, now)
+        if contact is not None:
+            targets = [Target(*contact)]
+        else:
+            targets = self._routing.out_of_dialog(request, flow, interface, sender, now)
         return without_credentials(request, self._admission.domains.names), targets
 
     def _register(self, key: Hashable, request: Request, flow: Flow, now: float) -> Iterator[Action]:

@@ -44,8 +44,12 @@ class Interface:
 
     def record_route(self, token: str, transport: Transport) -> str:
         """Our Record-Route on this leg, the token in its user part (RFC 5626 §5.3 advice)."""
+        return f"<{self.uri(token, transport)};lr>"
+
+    def uri(self, user: str, transport: Transport) -> str:
+        """A URI of ours on this leg, to be reached by this transport."""
         parameter = "" if transport is Transport.UDP else f";transport={transport.value.lower()}"
-        return f"<sip:{token}@{bracketed(self.host)}:{self.port}{parameter};lr>"
+        return f"sip:{user}@{bracketed(self.host)}:{self.port}{parameter}"
 
     def is_at(self, uri: Uri) -> bool:
         """Whether the URI points at this interface."""

@@ -1,0 +1,103 @@
+"""Contacts and Record-Routes that cross the wall.
+
+Towards another leg, a contact inside becomes a sealed user part of ours, and our routes show that leg
+only: nobody there learns an inside address. A request to such a contact comes to us with all that is
+needed to pass it on, as flow and contact stand in the token itself (sofw.sip.token).
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from attrs import evolve
+
+from sofw.address import OUTSIDE, Address, Flow, Transport
+from sofw.sip.fields import NameAddr, format_name_addr, parse_name_addr
+from sofw.sip.message import Request, Response, SipError
+from sofw.sip.proxy import Interface
+from sofw.sip.token import LONGEST_FIELD, Sealer
+from sofw.sip.uri import Uri, format_uri, parse_uri
+
+M = TypeVar("M", Request, Response)
+
+#: The fields of a flow in a token; what follows them is a contact, in pieces no field is too short for.
+_FLOW_FIELDS = 5
+#: Bytes of UTF-8 a character takes at the most.
+_WIDEST = 4
+
+
+class Contacts:
+    """Seals flows and contacts into URIs of ours, and opens them again."""
+
+    def __init__(self, sealer: Sealer) -> None:
+        self._sealer = sealer
+
+    def flow_token(self, flow: Flow) -> str:
+        """What a Record-Route of ours carries: the flow of one side."""
+        return self._sealer.seal(_flow_fields(flow))
+
+    def flow_of(self, uri: Uri) -> Flow | None:
+        """The flow in a Record-Route URI of ours; None when it names nobody.
+
+        Raises SipError (403) when the token is not ours.
+        """
+        if not uri.user:
+            return None
+        return _flow(self._sealer.open(uri.user))
+
+    def opened(self, uri: Uri) -> tuple[str, Flow] | None:
+        """The contact behind a URI of ours and its flow; None for a URI that is just a user's."""
+        try:
+            fields = self._sealer.open(uri.user or "")
+            flow = _flow(fields)
+        except SipError:
+            return None
+        contact = "".join(fields[_FLOW_FIELDS:])
+        return (contact, flow) if contact else None
+
+    def recorded(self, response: Response, receiver: Flow, interface: Interface) -> Response:
+        """The response with our Record-Routes showing the leg it goes to (RFC 5658 §5).
+
+        Each party sees, and routes by, only the half it can reach; what the tokens say stays.
+        """
+        routes = response.headers.all("Record-Route")
+        if not routes:
+            return response
+        values = [self._recorded(value, receiver, interface) for value in routes]
+        return evolve(response, headers=response.headers.replace("Record-Route", *values))
+
+    def _recorded(self, value: str, receiver: Flow, interface: Interface) -> str:
+        try:
+            uri = parse_name_addr(value).uri
+            ours = self.flow_of(uri) is not None
+        except SipError:
+            return value
+        return interface.record_route(uri.user or "", receiver.transport) if ours else value
+
+    def hidden(self, message: M, sender: Flow, receiver: Flow, interface: Interface) -> M:
+        """The message with the sender's contacts hidden, when they are inside and the receiver is not."""
+        if sender.leg in (OUTSIDE, receiver.leg) or "*" in message.headers.all("Contact"):
+            return message
+        values = [
+            format_name_addr(evolve(contact, uri=self._cover(contact, sender, receiver, interface)))
+            for contact in message.contacts
+        ]
+        return evolve(message, headers=message.headers.replace("Contact", *values)) if values else message
+
+    def _cover(self, contact: NameAddr, sender: Flow, receiver: Flow, interface: Interface) -> Uri:
+        text = format_uri(contact.uri)
+        size = LONGEST_FIELD // _WIDEST
+        pieces = [text[start : start + size] for start in range(0, len(text), size)]
+        token = self._sealer.seal((*_flow_fields(sender), *pieces))
+        return parse_uri(interface.uri(token, receiver.transport))
+
+
+def _flow_fields(flow: Flow) -> tuple[str, ...]:
+    return flow.leg, flow.transport.value, flow.remote.host, str(flow.remote.port), str(flow.port)
+
+
+def _flow(fields: tuple[str, ...]) -> Flow:
+    if len(fields) < _FLOW_FIELDS:
+        raise SipError("The token in this URI names no flow", 403)
+    leg, transport, host, port, own = fields[:_FLOW_FIELDS]
+    return Flow(leg, Transport(transport), Address(host, int(port)), int(own))
