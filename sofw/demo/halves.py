@@ -55,7 +55,7 @@ class Half:
     def show(self, *words: str) -> str:
         """What `sofw WORDS` prints."""
         command = (sys.executable, "-m", "sofw.cli.main", "--socket", str(self.socket), *words)
-        return run(*command, environment=_environment())
+        return run(*command, environment=environment())
 
     def _launch(self) -> Process:
         self.socket.unlink(missing_ok=True)
@@ -65,7 +65,7 @@ class Half:
             (*command, f"sofw-{self.kind}", "--config", str(self._file)),
             self.folder / "log",
             self._namespace,
-            _environment(),
+            environment(),
         )
         until(lambda: self._answers(process), 15.0, f"{self.kind} to open its control socket")
         return process
@@ -112,5 +112,6 @@ def as_toml(settings: Settings) -> str:
     return "\n".join(top + below) + "\n"
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
+    """Our environment, so that the program finds this SoFW and no other."""
     return {**os.environ, "PYTHONPATH": _HOME}

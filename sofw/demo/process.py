@@ -15,7 +15,7 @@ from sofw.errors import LocalError
 Found = TypeVar("Found")
 
 #: How often a file or a condition is looked at again while waiting (seconds).
-POLL = 0.02
+POLL = 0.005
 
 
 def run(*command: str, text: str | None = None, environment: Mapping[str, str] | None = None) -> str:

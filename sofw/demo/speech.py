@@ -1,8 +1,12 @@
-"""What the phones say: a sentence by espeak-ng, as a telephone carries it (8 kHz, 16 bits, one channel)."""
+"""What the phones say, as a telephone carries it (8 kHz, 16 bits, one channel)."""
 
 from __future__ import annotations
 
+import wave
+from array import array
+from math import pi, sin
 from pathlib import Path
+from random import Random
 
 from sofw.demo.process import run
 
@@ -25,3 +29,27 @@ def speak(sentence: str, voice: str, path: Path) -> None:
 def repeat(spoken: Path, path: Path, times: int = 30) -> None:
     """Write the sentence many times over: a phone that comes to the end of its file hangs up."""
     run("sox", str(spoken), str(path), "pad", "0.4", "0.2", "repeat", str(times))
+
+
+def hum(seconds: float, seed: int) -> array[int]:
+    """Something like speech, for where espeak-ng is not at hand: syllables of random pitch, and pauses."""
+    random = Random(seed)
+    samples: array[int] = array("h")
+    while len(samples) < seconds * RATE:
+        pitch, loudness = random.uniform(150, 900), random.uniform(2e3, 1e4)
+        length = random.randrange(400, 1600)
+        samples.extend(
+            int(loudness * sin(pi * n / length) * sin(2 * pi * pitch * n / RATE) + random.gauss(0, 60))
+            for n in range(length)
+        )
+        samples.extend([0] * random.randrange(200, 800))
+    return samples
+
+
+def write(path: Path, rate: int, samples: array[int]) -> None:
+    """Write a WAV file of one channel."""
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(samples.tobytes())

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from sofw.demo.process import Process
 
+#: Where Squid is; sbin is not in everybody's path. None when it is not installed.
+SQUID = shutil.which("squid") or shutil.which("squid", path="/usr/sbin")
+
 _SETTINGS = """\
 http_port {address}:{port}
 visible_hostname proxy
@@ -36,16 +39,17 @@ while read -r login; do [ "$login" = "{user} {password}" ] && echo OK || echo ER
 
 
 class Squid:
-    """Squid in a namespace, with everything it writes in a folder of its own."""
+    """Squid in a namespace, or in none, with everything it writes in a folder of its own."""
 
     def __init__(
-        self, folder: Path, namespace: str, address: str, port: int, login: tuple[str, str] | None = None
+        self, folder: Path, namespace: str | None, address: str, port: int, login: tuple[str, str] | None = None
     ) -> None:
         self.folder = folder
         self._namespace = namespace
         folder.mkdir(parents=True)
-        # Squid gives up root for this user and then opens its logs.
-        shutil.chown(folder, "proxy")
+        if os.geteuid() == 0:
+            # Squid gives up root for this user and then opens its logs.
+            shutil.chown(folder, "proxy")
         self._settings = folder / "squid.conf"
         self._settings.write_text(
             _SETTINGS.format(
@@ -74,8 +78,8 @@ class Squid:
 
     def _start(self) -> Process:
         # The service name marks its shared memory; two Squids of one name disturb each other.
-        service = f"sofw{os.getpid()}{self._namespace}".replace("-", "")
-        command = ("squid", "-N", "-n", service, "-f", str(self._settings), "-d", "1")
+        service = "".join(filter(str.isalnum, f"sofw{os.getpid()}{self.folder.parent.name}"))
+        command = (SQUID or "squid", "-N", "-n", service, "-f", str(self._settings), "-d", "1")
         process = Process("squid", command, self.folder / "output.log", self._namespace)
         process.expect("Accepting HTTP Socket connections")
         return process

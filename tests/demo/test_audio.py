@@ -2,36 +2,17 @@
 
 from __future__ import annotations
 
-import wave
 from array import array
-from math import pi, sin
 from pathlib import Path
 from random import Random
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from sofw.demo.audio import PACKET, RATE, compare, compare_samples, read
+from sofw.demo.speech import hum, write
 
 
-def speech(seconds: float, seed: int) -> array[int]:
-    """Something like speech: syllables of random pitch, length and loudness with pauses between."""
-    random = Random(seed)
-    samples: array[int] = array("h")
-    while len(samples) < seconds * RATE:
-        pitch, length, loudness = (
-            random.uniform(150, 900),
-            random.randrange(400, 1600),
-            random.uniform(2e3, 1e4),
-        )
-        samples.extend(
-            int(loudness * sin(pi * n / length) * sin(2 * pi * pitch * n / RATE) + random.gauss(0, 60))
-            for n in range(length)
-        )
-        samples.extend([0] * random.randrange(200, 800))
-    return samples
-
-
-SPOKEN = speech(2.0, 1)
+SPOKEN = hum(2.0, 1)
 SILENCE = array("h", bytes(2 * RATE))
 
 
@@ -47,7 +28,7 @@ class CompareTests(SynchronousTestCase):
     def test_any_length(self) -> None:
         """Short sentences of any length are found, also where their end falls between two grains."""
         for seed in range(11, 19):
-            spoken = speech(0.5, seed)
+            spoken = hum(0.5, seed)
             self.assertGreater(compare_samples(spoken + SILENCE[:2400], spoken).correlation, 0.9999)
 
     def test_later(self) -> None:
@@ -92,7 +73,7 @@ class CompareTests(SynchronousTestCase):
 
     def test_something_else(self) -> None:
         """Another sentence is not taken for this one, nor is silence."""
-        self.assertLess(compare_samples(speech(2.0, 7) + SILENCE, SPOKEN).correlation, 0.5)
+        self.assertLess(compare_samples(hum(2.0, 7) + SILENCE, SPOKEN).correlation, 0.5)
         nothing = compare_samples(SILENCE, SPOKEN)
         self.assertEqual(nothing.correlation, 0.0)
         self.assertNotEqual(nothing.gaps, ())
@@ -111,11 +92,3 @@ class CompareTests(SynchronousTestCase):
         write(two, 16000, SPOKEN)
         self.assertRaises(ValueError, read, two)
 
-
-def write(path: Path, rate: int, samples: array[int]) -> None:
-    """A WAV file of one channel."""
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(rate)
-        file.writeframes(samples.tobytes())

@@ -14,10 +14,10 @@ from sofw.demo.audio import compare_samples
 from sofw.phone.call import Call
 from sofw.phone.media import delays
 from sofw.phone.phone import Phone
-from tests.demo.test_audio import speech
+from sofw.demo.speech import hum
 
 HOST = "127.0.0.1"
-ALICE, BOB = speech(0.6, 11), speech(0.6, 12)
+ALICE, BOB = hum(0.6, 11), hum(0.6, 12)
 
 
 def seconds(duration: float) -> Deferred[None]:
