@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection
 from attrs import evolve, frozen
 
 from sofw.sip.digest import Challenger, Outcome
+from sofw.sip.headers import parse_auth
 from sofw.sip.message import Request, SipError
 from sofw.sip.proxy import Interface, Refusal
 from sofw.sip.uri import Uri
@@ -102,4 +103,7 @@ def without_credentials(request: Request, realms: Collection[str]) -> Request:
 
 
 def _for_realm(value: str, realms: Collection[str]) -> bool:
-    return any(f'realm="{realm}"' in value for realm in realms)
+    try:
+        return parse_auth(value)[1].get("realm") in realms
+    except SipError:  # another scheme's, so none that we asked for
+        return False

@@ -267,9 +267,9 @@ class Forwarding:
             response, actions = self._calls.carry(way.call, response, not way.from_caller, way.change, now)
             if way.begins:
                 self._calls.answered(way.call, response, now)
-        if way.flow is not None:
-            source = way.job.source
-            interface = self._interfaces[source.leg]
+        source = way.job.source
+        interface = self._interfaces.get(source.leg)  # None when the site was deleted meanwhile
+        if way.flow is not None and interface is not None:
             response = self._contacts.hidden(response, way.flow, source, interface)
             response = self._contacts.recorded(response, source, interface)
         return proxy.returned(response, way.job.request), actions

@@ -266,6 +266,7 @@ class Leftovers(Conversation):
     def test_an_answer_after_the_site_was_deleted(self) -> None:
         """Bob answers a call that is gone: the INVITE still comes to an end."""
         self.world.noted(self.world.core.site_gone("tokyo", self.world.now))
+        self.assertEqual(statuses(self.bob(180)), [180])
         self.assertEqual(statuses(self.bob(200, sdp(BOB, 7000))), [481])
         self.world.run_timers(LONG)
         self.assertEqual((len(self.world.core._transactions), len(self.world.core._forwarding)), (0, 0))
