@@ -10,7 +10,7 @@ from typing import Any
 from phone import DOMAIN, PASSWORD, Phone
 from sip_load import Pair
 
-from sofw.demo.halves import Half, hrac_settings, hras_settings
+from sofw.demo.halves import Half
 from sofw.demo.process import until
 
 #: The addresses of the four, as a site would have them on two networks.
@@ -27,8 +27,7 @@ class Lab:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         state = folder / "hras"
-        settings = hras_settings(HRAS, state, http_port=HTTP_PORT, silence=3600)
-        self.hras = Half("hras", state, None, settings)
+        self.hras = Half("hras", state, None, _hras(state))
         self.halves = {"HRAS": self.hras}
         try:
             self._join(folder)
@@ -52,9 +51,8 @@ class Lab:
     def _join(self, folder: Path) -> None:
         for user in ("alice", "bob"):
             self.hras.ask("user add", user=f"{user}@{DOMAIN}", password=PASSWORD)
-        secret = _secret(self.hras.ask("site add", site="bench", domains=[]))
-        settings = hrac_settings("bench", secret, f"http://{HRAS}:{HTTP_PORT}", HRAC)
-        hrac = self.halves["HRAC"] = Half("hrac", folder / "hrac", None, settings)
+        site = self.hras.ask("site add", site="bench", domains=[])
+        hrac = self.halves["HRAC"] = Half("hrac", folder / "hrac", None, _hrac(site["secret"]))
         for pid in self.pids().values():
             os.sched_setaffinity(pid, {HALVES_CPU})
         until(lambda: _is_up(hrac.ask("status")), 15.0, "the tunnel")
@@ -77,8 +75,25 @@ def _cpu(pid: int) -> float:
     return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
 
 
-def _secret(site: dict[str, Any]) -> str:
-    return str(site["secret"])
+def _hras(folder: Path) -> dict[str, Any]:
+    """As shipped, but for the places; calls may be silent while another number of them is measured."""
+    return {
+        "domains": [DOMAIN],
+        "sip": {"address": HRAS, "port": SIP_PORT},
+        "http": {"address": HRAS, "port": HTTP_PORT},
+        "media": {"silence": 3600},
+        "state": {"directory": str(folder / "state")},
+    }
+
+
+def _hrac(secret: str) -> dict[str, Any]:
+    """As shipped, but for the places."""
+    return {
+        "site": "bench",
+        "secret": secret,
+        "hras": f"http://{HRAS}:{HTTP_PORT}",
+        "sip": {"address": HRAC, "port": SIP_PORT},
+    }
 
 
 def _is_up(status: dict[str, Any]) -> bool:
