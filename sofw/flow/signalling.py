@@ -107,6 +107,9 @@ class Signalling:
 
     def received(self, flow: Flow, data: bytes, now: float) -> list[Action]:
         """A SIP message came in; bad input is answered when it can be, else counted and dropped."""
+        if flow.leg not in self._interfaces:
+            self.counts["from a deleted site"] += 1
+            return []
         try:
             message = parse_message(data)
             if isinstance(message, Response):
