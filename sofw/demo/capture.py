@@ -80,7 +80,9 @@ class Capture:
 def read_packet(packet: bytes, time: float) -> Datagram | None:
     """The UDP datagram of an unfragmented IPv4 packet (RFC 791 §3.1, RFC 768); None for all else."""
     start = (packet[0] & 15) * 4
-    if len(packet) < start + 8 or packet[9] != socket.IPPROTO_UDP or struct.unpack_from("!H", packet, 6)[0] & 0x1FFF:
+    if len(packet) < start + 8 or packet[9] != socket.IPPROTO_UDP:
+        return None
+    if struct.unpack_from("!H", packet, 6)[0] & 0x1FFF:
         return None
     source_port, destination_port, length = struct.unpack_from("!HHH", packet, start)
     return Datagram(
@@ -93,4 +95,4 @@ def read_packet(packet: bytes, time: float) -> Datagram | None:
 
 def _time(notes: list[tuple[int, int, bytes]]) -> float:
     seconds, nanoseconds = next(_TIMESPEC.unpack(data) for _, kind, data in notes if kind == _SO_TIMESTAMPNS)
-    return float(seconds) + nanoseconds / 1e9
+    return int(seconds) + int(nanoseconds) / 1e9

@@ -76,7 +76,9 @@ class Half:
         return self.socket.exists()
 
 
-def hras_settings(address: str, folder: Path, *, http_port: int = 80, more: Settings | None = None) -> Settings:
+def hras_settings(
+    address: str, folder: Path, *, http_port: int = 80, more: Settings | None = None
+) -> Settings:
     """The configuration of an HRAS that is the registrar of example.com; `more` are further tables."""
     settings: dict[str, Any] = {
         "domains": ["example.com"],

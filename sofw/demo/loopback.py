@@ -15,14 +15,12 @@ from pathlib import Path
 from attrs import define, field
 
 from sofw.demo import speech
-from sofw.demo.halves import Half, environment, hrac_settings, hras_settings
+from sofw.demo.halves import Half, Settings, environment, hrac_settings, hras_settings
 from sofw.demo.measure import Passage
 from sofw.demo.process import Process, until
 from sofw.demo.squid import SQUID, Squid
+from sofw.demo.stage import DOMAIN, LOGIN, PASSWORD
 
-DOMAIN = "example.com"
-PASSWORD = "open-sesame"
-LOGIN = ("hrac", "sesame")
 #: An ordinary user may not listen on port 80.
 HTTP_PORT = 8080
 PROXY_PORT = 3128
@@ -106,15 +104,18 @@ class Loopback:
 
     def picture(self) -> list[str]:
         """The set in a few lines."""
+        inside = f"alice {address(10)} -> HRAC {address(2)}"
         proxy = f"Squid {address(3)}" if SQUID else "(no Squid here)"
-        return [
-            f"  alice {address(10)} -> HRAC {address(2)} -> {proxy} ==> HRAS {address(100)} <- olga {address(120)}"
-        ]
+        return [f"  {inside} -> {proxy} ==> HRAS {address(100)} <- olga {address(120)}"]
 
     @property
     def way(self) -> str:
         """How HRAC reaches HRAS."""
-        return f"through the web proxy {address(3)}:{PROXY_PORT}, as its user {LOGIN[0]}" if SQUID else "straight"
+        return (
+            f"through the web proxy {address(3)}:{PROXY_PORT}, as its user {LOGIN[0]}"
+            if SQUID
+            else "straight"
+        )
 
     def listen(self) -> None:
         """Forget what has passed: a new call begins."""
@@ -134,13 +135,11 @@ class Loopback:
         until(lambda: self.hras.ask("status")["tunnels"], 10.0, "the tunnel")
         for name, own, server, side in (("alice", 10, 2, "inside"), ("olga", 120, 100, "outside")):
             self.hras.ask("user add", user=f"{name}@{DOMAIN}", password=PASSWORD)
-            phone = SmallPhone(
-                self.folder / name, name, address(own), address(server), self.spoken(side)
-            )
+            phone = SmallPhone(self.folder / name, name, address(own), address(server), self.spoken(side))
             self._cleanup.callback(phone.process.stop)
             self.phones[name] = phone
 
-    def _half(self, kind: str, settings: dict[str, object]) -> Half:
+    def _half(self, kind: str, settings: Settings) -> Half:
         half = Half(kind, self.folder / kind, None, settings)
         self._cleanup.callback(half.stop)
         return half

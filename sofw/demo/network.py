@@ -18,13 +18,11 @@ from attrs import define, field, frozen
 from sofw.demo.process import run
 from sofw.errors import LocalError
 
+#: Documentation addresses outside (RFC 5737), private ones inside (RFC 1918).
 HRAS = "203.0.113.10"
 HRAC = "192.168.1.2"
 PROXY = "192.168.1.3"
 PROXY_PORT = 3128
-#: The addresses of the phones: documentation addresses outside (RFC 5737), private ones inside (RFC 1918).
-OUTSIDE_PHONES = ("203.0.113.20", "203.0.113.21")
-INSIDE_PHONES = ("192.168.1.10", "192.168.1.11")
 GATEWAY = "192.168.1.1"
 
 _CLONE_NEWNET = 0x40000000

@@ -55,10 +55,11 @@ class Networks:
 
     def picture(self) -> list[str]:
         """The set in a few lines, and a proof that the wall is one."""
+        alice, olga = (self.phones[name].computer.address for name in ("alice", "olga"))
+        office = f"alice {alice} -> HRAC {network.HRAC} -> Squid {network.PROXY}"
         return [
-            "  office, 192.168.1.0/24                                        |  Internet, 203.0.113.0/24",
-            f"  alice {self.phones['alice'].computer.address} -> HRAC {network.HRAC} -> Squid {network.PROXY} ==|==> "
-            f"HRAS {network.HRAS} <- olga {self.phones['olga'].computer.address}",
+            f"  {'office, 192.168.1.0/24':{len(office)}}   |   Internet, 203.0.113.0/24",
+            f"  {office} ==|==> HRAS {network.HRAS} <- olga {olga}",
             "  The firewall lets nobody out but Squid, to port 80; Squid wants a login and refuses CONNECT.",
             f"  Straight from alice's computer to olga's, of 2 SIP messages {self._arriving()} arrive.",
         ]
@@ -97,7 +98,9 @@ class Networks:
             for _ in range(2):
                 sender.sendto(f"OPTIONS sip:{far.address} SIP/2.0\r\n\r\n".encode(), (far.address, 5060))
                 time.sleep(0.2)
-        return sum(found.is_sip and found.destination[0] == far.address for found in self._captures["olga"].take())
+        return sum(
+            found.is_sip and found.destination[0] == far.address for found in self._captures["olga"].take()
+        )
 
 
 def obstacle() -> str:

@@ -43,7 +43,7 @@ def _direction(voices: Sequence[Voice]) -> list[Line]:
     alike = [f"{sound.correlation:.4f}" + (" with gaps" if sound.gaps else "") for sound in sounds]
     late = [f"{path.usual * 1000:.1f} / {path.worst * 1000:.1f} ms" for path in paths]
     alike_good = all(sound.correlation >= ALIKE and not sound.gaps for sound in sounds)
-    lost_good = all(0 < path.sent and path.lost <= LOST * path.sent for path in paths)
+    lost_good = all(path.sent > 0 and path.lost <= LOST * path.sent for path in paths)
     late_good = all(path.worst <= LATE for path in paths)
     return [
         (f"{who}: heard like spoken", alike, f"{ALIKE:g}", alike_good),

@@ -19,11 +19,13 @@ from sofw.cli.table import format_table
 from sofw.demo import networks
 from sofw.demo.audio import compare
 from sofw.demo.loopback import Loopback
-from sofw.demo.measure import Measured, Voice, journey
+from sofw.demo.measure import Measured, Passage, Voice, journey
 from sofw.demo.networks import Networks
 from sofw.demo.report import good, report
 
 Scene = Networks | Loopback
+#: Per phone the packets that it sent and heard.
+Passages = Mapping[str, tuple[list[Passage], list[Passage]]]
 #: Who speaks what.
 SIDES = {"alice": "inside", "olga": "outside"}
 #: The sentence once, and a pause (seconds); the table is shown in between.
@@ -44,7 +46,9 @@ def main(arguments: list[str]) -> int:
             cleanup.callback(print, f"Logs and recordings are in {folder}")
         else:
             cleanup.callback(shutil.rmtree, folder, ignore_errors=True)
-        return _show(cleanup.enter_context(_scene(folder, options.loopback)), tell)
+        scene = _scene(folder, options.loopback)
+        cleanup.enter_context(scene)
+        return _show(scene, tell)
 
 
 class Teller:
@@ -111,16 +115,14 @@ def _call(scene: Scene, caller: str, callee: str, tell: Teller) -> Measured:
     far.ended()
     near.ended()
     tell(f"{callee} hangs up")
-    voices = [
-        Voice(
-            speaker,
-            listener,
-            journey(passages[speaker][0], passages[listener][1], now),
-            compare(scene.phones[listener].heard(), scene.spoken(SIDES[speaker])),
-        )
-        for speaker, listener in (("alice", "olga"), ("olga", "alice"))
-    ]
+    voices = [_voice(scene, *pair, passages, now) for pair in (("alice", "olga"), ("olga", "alice"))]
     return Measured(caller, callee, setup, tuple(voices))
+
+
+def _voice(scene: Scene, speaker: str, listener: str, passages: Passages, now: float) -> Voice:
+    path = journey(passages[speaker][0], passages[listener][1], now)
+    sound = compare(scene.phones[listener].heard(), scene.spoken(SIDES[speaker]))
+    return Voice(speaker, listener, path, sound)
 
 
 def _left(scene: Scene) -> list[str]:

@@ -42,7 +42,12 @@ class Squid:
     """Squid in a namespace, or in none, with everything it writes in a folder of its own."""
 
     def __init__(
-        self, folder: Path, namespace: str | None, address: str, port: int, login: tuple[str, str] | None = None
+        self,
+        folder: Path,
+        namespace: str | None,
+        address: str,
+        port: int,
+        login: tuple[str, str] | None = None,
     ) -> None:
         self.folder = folder
         self._namespace = namespace

@@ -126,24 +126,19 @@ class Stage:
         """A new user of HRAS, with the password of this stage."""
         self.hras.ask("user add", user=f"{name}@{DOMAIN}", password=PASSWORD)
 
-    def phone(self, name: str, where: str, answering: str = "auto", registers: bool = True) -> Phone:
+    def phone(
+        self, name: str, where: str, answering: str = "auto", registers: bool = True, transport: str = "udp"
+    ) -> Phone:
         """A new baresip; with `registers` its user is made and it has registered when this returns."""
-        registrar = (network.HRAS if where == OUTSIDE else network.HRAC) if registers else None
+        server = network.HRAS if where == OUTSIDE else network.HRAC
         if registers:
             self.add_user(name)
-        phone = self.unregistered(name, self.computer(where), where, answering, registrar)
+        account = Account(f"{name}@{DOMAIN}", PASSWORD, server if registers else None, answering, transport)
+        loop = self.spoken(where).with_name(f"{self.spoken(where).stem}-loop.wav")
+        phone = Phone(self.folder / f"phone-{name}", self.computer(where), account, loop)
+        self._cleanup.callback(phone.stop)
         if registers:
             phone.registered()
-        return phone
-
-    def unregistered(
-        self, name: str, computer: Computer, where: str, answering: str, registrar: str | None
-    ) -> Phone:
-        """Start a baresip on a computer; it may still be registering when this returns."""
-        account = Account(f"{name}@{DOMAIN}", PASSWORD, registrar, answering)
-        side = self.spoken(where).stem
-        phone = Phone(self.folder / f"phone-{name}", computer, account, self.folder / f"{side}-loop.wav")
-        self._cleanup.callback(phone.stop)
         return phone
 
     def _open_squid(self, name: str, firewall: Firewall) -> Squid:

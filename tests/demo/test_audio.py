@@ -11,7 +11,6 @@ from twisted.trial.unittest import SynchronousTestCase
 from sofw.demo.audio import PACKET, RATE, compare, compare_samples, read
 from sofw.demo.speech import hum, write
 
-
 SPOKEN = hum(2.0, 1)
 SILENCE = array("h", bytes(2 * RATE))
 
@@ -91,4 +90,3 @@ class CompareTests(SynchronousTestCase):
         self.assertEqual(compare(one, two).offset_ms, 1000.0)
         write(two, 16000, SPOKEN)
         self.assertRaises(ValueError, read, two)
-

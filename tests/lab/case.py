@@ -13,11 +13,11 @@ from typing import ClassVar
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from sofw.demo.audio import compare
 from sofw.demo.baresip import Phone
 from sofw.demo.halves import Settings
 from sofw.demo.process import until
 from sofw.demo.stage import Stage
-from sofw.demo.audio import compare
 
 #: How long a call lasts that is judged by ear: the sentence once, and its pause.
 SENTENCE = 4.2

@@ -46,6 +46,7 @@ _OF_LAST = "[last_Via:]\n[last_From:]\n[last_To:]\n[last_Call-ID:]\n[last_CSeq:]
 _REASONS = {180: "Ringing", 183: "Session Progress", 200: "OK", 480: "Temporarily Unavailable",
             486: "Busy Here", 487: "Request Terminated"}  # fmt: skip
 
+
 def _kept(name: str, regexp: str, check: str = "true") -> str:
     return f'      <ereg regexp="{regexp}" search_in="msg" assign_to="{name}" check_it="{check}"/>\n'
 

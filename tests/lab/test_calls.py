@@ -8,10 +8,10 @@ from typing import ClassVar
 
 from sofw.demo import network
 from sofw.demo.baresip import Phone
+from sofw.demo.capture import Capture, Datagram
 from sofw.demo.process import until
 from sofw.demo.stage import OUTSIDE, Stage
-from sofw.demo.capture import Capture, Datagram
-from tests.lab.case import SENTENCE, LabCase
+from tests.lab.case import LabCase
 
 #: baresip sends its first RTCP report after five seconds.
 _RTCP_TIME = 6.0
@@ -122,18 +122,41 @@ class CallsThroughFirewall(LabCase):
 
     profile = "web"
 
+    @classmethod
+    def lay(cls, stage: Stage) -> None:
+        stage.open_hras()
+        stage.open_site("tokyo")
+        stage.open_hrac("tokyo")
+
     def test_calls_both_ways(self) -> None:
         """HRAC reaches HRAS straight through NAT, and calls go both ways."""
-        self.stage.open_hras()
-        self.stage.open_site("tokyo")
-        self.stage.open_hrac("tokyo")
         alice, olga = self.stage.phone("alice", "tokyo"), self.stage.phone("olga", OUTSIDE)
-        for caller, callee in ((alice, olga), (olga, alice)):
-            self.talk(caller, callee, SENTENCE)
-            self.hang_up(caller, callee)
-            self.assert_heard(alice, OUTSIDE)
-            self.assert_heard(olga, "tokyo")
-            self.assert_idle()
+        self._call(alice, olga)
+        self._call(olga, alice)
+
+    def test_phones_on_tcp(self) -> None:
+        """Phones on TCP call each other across the wall, and phones on UDP."""
+        places = (
+            ("tom", "tokyo", "tcp"),
+            ("ulf", "tokyo", "udp"),
+            ("tina", OUTSIDE, "tcp"),
+            ("uma", OUTSIDE, "udp"),
+        )
+        tom, ulf, tina, uma = (
+            self.stage.phone(name, where, transport=transport) for name, where, transport in places
+        )
+        for inside, outside in ((tom, tina), (tom, uma), (ulf, tina)):
+            self._call(inside, outside)
+            self._call(outside, inside)
+
+    def _call(self, caller: Phone, callee: Phone) -> None:
+        """A whole call that both hear."""
+        self.talk(caller, callee)
+        self.hang_up(caller, callee)
+        for phone, other in ((caller, callee), (callee, caller)):
+            at_site = other.computer.address.startswith("192.168.")
+            self.assert_heard(phone, "tokyo" if at_site else OUTSIDE)
+        self.assert_idle()
 
 
 def _peer(datagram: Datagram, phone: Phone) -> str:

@@ -6,11 +6,11 @@ import socket
 from typing import ClassVar
 
 from sofw.demo import network
+from sofw.demo.capture import Capture
 from sofw.demo.halves import Settings
 from sofw.demo.network import Computer, entered, inside
 from sofw.demo.process import run, until
 from sofw.demo.stage import DOMAIN, OUTSIDE, PASSWORD, Stage
-from sofw.demo.capture import Capture
 from tests.lab.case import LabCase
 from tests.lab.flows import FLOWS, Flow, play
 from tests.lab.sipp import (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import ClassVar
 
 from sofw.demo import network
@@ -81,7 +82,7 @@ class TunnelCut(LabCase):
             for name, capture, relay in (("alice", near, network.HRAC), ("olga", far, network.HRAS)):
                 heard = [found.time for found in capture.take() if found.is_rtp and found.source[0] == relay]
                 times = [began, *heard, time.time()]
-                gaps = [after - before for before, after in zip(times, times[1:], strict=False)]
+                gaps = [after - before for before, after in pairwise(times)]
                 self.assertLess(max(gaps), seconds, name)
 
     def _held(self, held: bool) -> bool:

@@ -12,10 +12,10 @@ from typing import ClassVar
 
 from sofw.demo import network
 from sofw.demo.baresip import Phone
+from sofw.demo.capture import Capture
 from sofw.demo.network import Computer, Firewall, entered
 from sofw.demo.squid import Squid
 from sofw.demo.stage import LOGIN, OUTSIDE, Stage
-from sofw.demo.capture import Capture
 from tests.lab.case import SENTENCE, LabCase
 from tests.lab.flows import FLOWS, play
 
