@@ -65,7 +65,10 @@ class Refused(RemoteError):
 
 
 class TunnelClient(Service):
-    """The one tunnel of an HRAC. The listener knows it as TUNNEL."""
+    """The one tunnel of an HRAC. The listener knows it as TUNNEL.
+
+    Raises LocalError for URLs that cannot be used.
+    """
 
     log = Logger("sofw")
 
@@ -73,6 +76,7 @@ class TunnelClient(Service):
         self._reactor = reactor
         self._settings = settings
         self._listener = listener
+        self._wire = HttpWire(reactor, settings.route)
         self._end: TunnelEnd | None = None
         self._lanes: ClientLanes | None = None
         self._work: Deferred[None] | None = None
@@ -133,31 +137,36 @@ class TunnelClient(Service):
                 self.log.warn(
                     "tunnel.failed hras={hras} reason={reason}", hras=self._settings.hras, reason=str(error)
                 )
+            except CancelledError:
+                raise
+            except Exception:
+                # A fault of ours; without a tunnel this half is of no use, so it goes on trying.
+                failures += 1
+                self.log.failure("tunnel.failed hras={hras}", hras=self._settings.hras)
             await self._rest(pause.delay(max(failures, 1), random()))
 
     async def _introduce(self) -> SessionKey:
         """Prove the secret, have HRAS prove it, and get a session; raises RemoteError."""
         settings = self._settings
-        wire = HttpWire(self._reactor, settings.route)
         nonce = secrets.token_hex(16)
         try:
-            answer = await self._ask(wire, HELLO_PATH, hello_body(settings.hello.site, nonce))
+            answer = await self._ask(HELLO_PATH, hello_body(settings.hello.site, nonce))
             challenge = read_challenge(answer.body)
             proof = prove_claim(settings.secret, settings.hello, nonce, challenge)
-            answer = await self._ask(wire, SESSION_PATH, claim_body(settings.hello, nonce, challenge, proof))
+            answer = await self._ask(SESSION_PATH, claim_body(settings.hello, nonce, challenge, proof))
             session, proof = read_session(answer.body)
         finally:
-            wire.close()
+            self._wire.close()
         try:
             check_session(settings.secret, nonce, challenge, session, proof)
         except RemoteError as error:
             raise Refused(str(error)) from None
         return SessionKey(settings.secret, nonce, challenge, session)
 
-    async def _ask(self, wire: HttpWire, path: str, body: bytes) -> Answer:
+    async def _ask(self, path: str, body: bytes) -> Answer:
         """A short request; raises Refused for a no of HRAS or proxy, RemoteError for other failures."""
         try:
-            answer = await wire.ask(path, body)
+            answer = await self._wire.ask(path, body)
         except CancelledError:
             raise
         except Exception as error:
