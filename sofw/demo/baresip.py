@@ -69,6 +69,7 @@ class Phone:
         self.account = account
         self.computer = computer
         self.folder = folder
+        self._last_end = 0
         folder.mkdir(parents=True)
         settings = _SETTINGS.format(
             address=computer.address, speech=speech, folder=folder, modules=MODULES, ringing=ringing
@@ -101,8 +102,9 @@ class Phone:
         self.process.expect("Call established", seconds)
 
     def hears(self, seconds: float = 10.0) -> None:
-        """Wait until the first RTP packet has come in."""
-        self.process.expect(r"incoming rtp for 'audio' established", seconds)
+        """Wait until the first RTP packet of this call has come in; it may overtake the answer."""
+        heard = r"incoming rtp for 'audio' established"
+        until(lambda: self.process.seen(heard, self._last_end), seconds, f"RTP at {self.account.aor}")
 
     def hold(self) -> None:
         """Put the call on hold (a re-INVITE)."""
@@ -121,7 +123,9 @@ class Phone:
 
         Of a call of less than a second that it ends itself baresip says nothing.
         """
-        return self.process.expect(r"session closed: \d{3} .*|Call with .* terminated.*", seconds)[0]
+        over = self.process.expect(r"session closed: \d{3} .*|Call with .* terminated.*", seconds)[0]
+        self._last_end = self.process.read
+        return over
 
     def heard(self) -> Path:
         """The recording of what came in during the last call that had sound."""

@@ -44,7 +44,7 @@ def until(look: Callable[[], Found | None], seconds: float, what: str) -> Found:
 class Process:
     """A program that runs beside us, with a log of all it prints.
 
-    `expect` reads the log as a person would: each call goes on where the last match ended.
+    `expect` reads the log as a person would: each call goes on where the last match ended, at `read`.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Process:
     ) -> None:
         self.name = name
         self.log = log
-        self._read = 0
+        self.read = 0
         inside = ("ip", "netns", "exec", namespace) if namespace else ()
         with log.open("ab") as output:
             self._child = subprocess.Popen(
@@ -96,12 +96,12 @@ class Process:
             match = until(lambda: self._next(pattern), seconds, f"{pattern!r} from {self.name}")
         except LocalError as error:
             raise LocalError(f"{error}; {self.log} ends with:\n{self.tail()}") from None
-        self._read = match.end()
+        self.read = match.end()
         return match
 
-    def seen(self, pattern: str) -> bool:
-        """Whether the pattern has appeared since the last match; reads nothing off."""
-        return re.search(pattern, self.text()[self._read :]) is not None
+    def seen(self, pattern: str, since: int) -> bool:
+        """Whether the pattern has appeared behind this place of the log; reads nothing off."""
+        return re.compile(pattern).search(self.text(), since) is not None
 
     def tail(self, lines: int = 12) -> str:
         """The last lines of the log."""
@@ -132,7 +132,7 @@ class Process:
         self._close_input()
 
     def _next(self, pattern: str) -> re.Match[str] | None:
-        if match := re.compile(pattern).search(self.text(), self._read):
+        if match := re.compile(pattern).search(self.text(), self.read):
             return match
         if not self.running:
             raise LocalError(f"{self.name} ended with status {self._child.returncode}")
