@@ -10,6 +10,7 @@ import wave
 from array import array
 from collections.abc import Iterator, Sequence
 from heapq import nlargest
+from itertools import accumulate
 from math import sqrt
 from operator import mul
 from pathlib import Path
@@ -113,12 +114,18 @@ def _best(
 ) -> tuple[float, int]:
     """The best fit of the block at `start` within `slack` of an offset, and its offset."""
     block = spoken[start : start + BLOCK]
-    fits = (
-        (_likeness(block, heard[place + start : place + start + len(block)]), -abs(place - offset), place)
-        for place in range(max(0, offset - slack), offset + slack + 1)
-    )
-    fit, _distance, place = max(fits)
-    return fit, place
+    first = max(0, offset - slack)
+    part = heard[first + start : offset + slack + start + len(block)]
+    said = _energy(block)
+    # The energy of each stretch as a difference of sums: most of the time goes here.
+    sums = list(accumulate(map(mul, part, part), initial=0))
+    fits = [(0.0, -slack, offset)]
+    for place in range(len(part) - len(block) + 1):
+        size = sqrt(said * (sums[place + len(block)] - sums[place]))
+        likeness = sum(map(mul, block, part[place : place + len(block)])) / size if size else 0.0
+        fits.append((likeness, -abs(first + place - offset), first + place))
+    likeness, _, place = max(fits)
+    return likeness, place
 
 
 def _mean_likeness(heard: Sequence[int], spoken: Sequence[int], blocks: list[tuple[int, int]]) -> float:

@@ -20,9 +20,12 @@ POLL = 0.005
 
 def run(*command: str, text: str | None = None, environment: Mapping[str, str] | None = None) -> str:
     """Run a command to its end; its standard output. Raises LocalError with what it complained about."""
-    done = subprocess.run(
-        command, input=text, capture_output=True, text=True, env=environment, check=False, timeout=60
-    )
+    try:
+        done = subprocess.run(
+            command, input=text, capture_output=True, text=True, env=environment, check=False, timeout=60
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise LocalError(f"cannot run {command[0]}: {error}") from None
     if done.returncode:
         complaint = (done.stderr or done.stdout).strip()
         raise LocalError(f"{' '.join(command)} ended with status {done.returncode}: {complaint}")

@@ -36,8 +36,8 @@ def hum(seconds: float, seed: int) -> array[int]:
     random = Random(seed)
     samples: array[int] = array("h")
     while len(samples) < seconds * RATE:
-        pitch, loudness = random.uniform(150, 900), random.uniform(2e3, 1e4)
-        length = random.randrange(400, 1600)
+        pitch, length = random.uniform(150, 900), random.randrange(400, 1600)
+        loudness = random.uniform(2e3, 1e4)
         samples.extend(
             int(loudness * sin(pi * n / length) * sin(2 * pi * pitch * n / RATE) + random.gauss(0, 60))
             for n in range(length)
