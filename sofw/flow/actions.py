@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from sofw.address import Flow, Transport
+from sofw.address import Flow
+from sofw.sip.locate import Wanted
 from sofw.sip.registrar import Binding
 from sofw.tunnel.frame import Frame
 
@@ -66,12 +67,14 @@ class ClosePorts:
 
 @frozen
 class Resolve:
-    """Find the addresses of a host name and tell them to the core under `key`."""
+    """Find the destinations of a place (RFC 3263) and tell them to the core under `key`.
+
+    The leg it is on reaches either IPv4 or IPv6.
+    """
 
     key: Key
-    host: str
-    port: int
-    transport: Transport
+    place: Wanted
+    ipv6: bool = False
 
 
 @frozen

@@ -130,6 +130,12 @@ class Calls:
         self._calls.setdefault(call.call_id, []).append(call)
         return call, [Busy(leg, True) for leg in first]
 
+    def move_callee(self, call: Call, host: str) -> None:
+        """Another server of the callee is tried: media may be learned from that one instead."""
+        call.callee = evolve(call.callee, host=host)
+        for row in call.rows.values():
+            row.callee.signalling_host = host
+
     def find(self, message: Message) -> tuple[Call, bool] | None:
         """The call a message within a dialog belongs to, and whether it comes from the caller."""
         near, far = message.from_.tag or "", message.to.tag or ""

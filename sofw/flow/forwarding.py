@@ -1,7 +1,8 @@
 """Forwarding a request to its targets and the responses back (RFC 3261 §16.6 to §16.10).
 
 One Job per server transaction. Each target is a way: first perhaps a name to look up, then a client
-transaction; its SDP is carried across the wall on the way out and its responses' SDP on the way back.
+transaction, and another one for each destination that fails (RFC 3263 §4.3). Its SDP is carried across
+the wall on the way out and its responses' SDP on the way back.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from attrs import define, field
 
 from sofw.address import OUTSIDE, Flow
 from sofw.errors import RemoteError
-from sofw.flow.actions import Action, Resolve, SendSip, StartTimer, StopTimer
+from sofw.flow.actions import Action, Note, Resolve, SendSip, StartTimer, StopTimer
 from sofw.flow.calls import Call, Calls, Change, Party
 from sofw.flow.contacts import Contacts
 from sofw.flow.routing import Target, is_direct
@@ -20,12 +21,17 @@ from sofw.sdp.body import find_sdp
 from sofw.sip import proxy
 from sofw.sip.fork import Abandon, Branch, CancelBranch, Fork, Forward, State
 from sofw.sip.fork import Output as ForkOutput
+from sofw.sip.locate import Destination
 from sofw.sip.message import Request, Response, SipError, format_message
 from sofw.sip.proxy import Interface
 from sofw.sip.timers import Timers
 from sofw.sip.transaction import Output, Transactions
 
 Key = Hashable
+#: How long, in T1, a destination may say nothing at all while another one could still be tried: 8 s give a
+#: lost INVITE five more chances, and leave time for three others before a caller's own 32 s are over.
+PATIENCE = 16
+
 #: Runs what a transaction returned: set by the one who owns the order of the steps.
 Run = Callable[[Key, list[Output], float], Iterator[Action]]
 
@@ -53,6 +59,7 @@ class Way:
     change: Change = field(factory=Change)
     flow: Flow | None = None
     sent: Request | None = None
+    rest: tuple[Destination, ...] = ()
 
 
 class Forwarding:
@@ -97,24 +104,28 @@ class Forwarding:
         for key in keys:
             yield from self._begin(key, now)
 
-    def resolved(self, key: Key, hosts: list[str], now: float) -> Iterator[Action]:
-        """The addresses of a way's next hop are known; none at all is a 503 (RFC 3263 §4.3)."""
+    def resolved(self, key: Key, found: tuple[Destination, ...], now: float) -> Iterator[Action]:
+        """The destinations of a way's next hop are known; none at all is a 503 (RFC 3263 §4.3)."""
         way = self._ways.get(key)
         if way is None or way.target.hop is None:
             return
-        hop = way.target.hop
-        interface = self._interfaces.get(hop.leg)
-        if not hosts or interface is None or way.job.fork.branches[key].cancelled:
-            yield from self.failed(key, 487 if hosts and interface else 503, now)
-            return
-        same_family = [host for host in hosts if (":" in host) == (":" in interface.host)]
-        yield from self._send(key, way, hop.flow((same_family or hosts)[0], interface.port), now)
+        way.rest = found
+        if self._has_next(key, way):
+            yield from self._next(key, way, now)
+        else:
+            cancelled = way.job.fork.branches[key].cancelled
+            yield from self.failed(key, 487 if found and cancelled else 503, now)
 
     def response(self, key: Key, response: Response, now: float) -> Iterator[Action]:
         """A response on a client transaction (§16.7)."""
         way = self._ways.get(key)
         if way is None:
             return
+        if response.status == 503 and self._has_next(key, way):
+            yield from self._next(key, way, now)
+            return
+        if way.rest:
+            yield StopTimer(("next", key))
         if way.job.request.method == "INVITE":
             yield from self._set_timer_c(way.job.fork.branches[key], response.status)
         try:
@@ -135,10 +146,28 @@ class Forwarding:
         if way is None:
             return
         yield StopTimer(("c", key))
+        if way.rest:
+            yield StopTimer(("next", key))
         yield from self._settle(way, status, now)
         yield from self._outputs(way.job, way.job.fork.failed(key, status), now)
         if way.sent is None:
             self.ended(key)
+
+    def unreachable(self, key: Key, now: float) -> Iterator[Action]:
+        """A destination could not be reached: as if it had answered 503 (§16.9), unless there is another."""
+        way = self._ways.get(key)
+        if way is not None and self._has_next(key, way):
+            yield from self._next(key, way, now)
+        else:
+            yield from self.failed(key, 503, now)
+
+    def timer_next(self, key: Key, now: float) -> Iterator[Action]:
+        """A destination has said nothing, and there is another one."""
+        way = self._ways.get(key)
+        if way is None or not self._has_next(key, way):
+            return
+        yield from self._next(key, way, now)
+        yield from self._run(key, self._transactions.abandon(key), now)
 
     def cancel(self, server: Key, now: float) -> Iterator[Action]:
         """The caller gave up (§16.10)."""
@@ -178,7 +207,25 @@ class Forwarding:
             return
         hop = way.target.hop
         assert hop is not None
-        yield Resolve(("way", key), hop.host, hop.port, hop.transport)
+        interface = self._interfaces.get(hop.leg)
+        yield Resolve(("way", key), hop.place, interface is not None and ":" in interface.host)
+
+    def _has_next(self, key: Key, way: Way) -> bool:
+        """Whether a way that came to nothing can go on to another destination."""
+        hop, branch = way.target.hop, way.job.fork.branches[key]
+        wanted = branch.state is not State.DONE and not branch.cancelled
+        return bool(way.rest) and wanted and hop is not None and hop.leg in self._interfaces
+
+    def _next(self, key: Key, way: Way, now: float) -> Iterator[Action]:
+        """Try the next destination, as a branch of its own; the call and its rows stay (RFC 3263 §4.3)."""
+        assert way.target.hop is not None
+        found, way.rest = way.rest[0], way.rest[1:]
+        flow = way.target.hop.flow(found, self._interfaces[way.target.hop.leg].port)
+        if way.flow is not None:
+            yield StopTimer(("c", key))
+            yield StopTimer(("next", key))
+            yield Note("sip.next_destination", (("failed", way.flow), ("next", flow)))
+        yield from self._send(key, way, flow, now)
 
     def _send(self, key: Key, way: Way, flow: Flow, now: float) -> Iterator[Action]:
         way.flow = flow
@@ -199,6 +246,8 @@ class Forwarding:
         self._rename(way, key, client)
         if message.method == "INVITE":
             yield StartTimer(("c", client), self._timers.c)
+        if way.rest:
+            yield StartTimer(("next", client), PATIENCE * self._timers.t1)
         yield from self._run(client, outputs, now)
 
     def _rename(self, way: Way, old: Key, new: Key) -> None:
@@ -212,6 +261,9 @@ class Forwarding:
         Raises SipError (481) for an SDP that no call of ours could take across.
         """
         request, source = way.job.request, way.job.source
+        if way.begins and way.call is not None:
+            self._calls.move_callee(way.call, flow.remote.host)
+            return
         found = self._calls.find(request)
         if found is not None:
             way.call, way.from_caller = found

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from ipaddress import ip_address, ip_network
 
 from attrs import frozen
 
-from sofw.address import OUTSIDE, Address, Flow, Transport, is_ip
+from sofw.address import OUTSIDE, Address, Flow, is_ip
 from sofw.flow.admission import Admission
+from sofw.sip.locate import Destination, Wanted, wanted
 from sofw.sip.message import Request, SipError
-from sofw.sip.proxy import Interface, Refusal, destination, next_hop, transport_of
+from sofw.sip.proxy import Interface, Refusal, next_hop
 from sofw.sip.registrar import Registrar
 from sofw.sip.uri import Uri, parse_uri
 
@@ -22,16 +24,14 @@ _SITE_NETWORKS = tuple(
 
 @frozen
 class Hop:
-    """A place still to be found: host name or address, port and transport, on a leg."""
+    """A place still to be found, on a leg."""
 
     leg: str
-    host: str
-    port: int
-    transport: Transport
+    place: Wanted
 
-    def flow(self, host: str, own_port: int) -> Flow:
-        """The flow to the hop once its address is known, from our port on that leg."""
-        return Flow(self.leg, self.transport, Address(host, self.port), own_port)
+    def flow(self, found: Destination, own_port: int) -> Flow:
+        """The flow to one of its destinations, from our port on that leg."""
+        return Flow(self.leg, found.transport, Address(found.host, found.port), own_port)
 
 
 @frozen
@@ -45,11 +45,15 @@ class Target:
 
 
 class Routing:
-    """Decides the targets of a request; knows the registrar and who may call whom."""
+    """Decides the targets of a request; knows the registrar and who may call whom.
 
-    def __init__(self, registrar: Registrar, admission: Admission) -> None:
+    `routes` says per domain where its requests go, instead of what the DNS says.
+    """
+
+    def __init__(self, registrar: Registrar, admission: Admission, routes: Mapping[str, Uri]) -> None:
         self._registrar = registrar
         self._admission = admission
+        self._routes = routes
 
     def in_dialog(self, request: Request, flow: Flow) -> Target:
         """The target of a request that came with our token (§16.12: loose routing).
@@ -91,8 +95,8 @@ class Routing:
         raise SipError("Nobody is registered under this address", 480)
 
     def _hop(self, uri: Uri, leg: str) -> Hop:
-        host, port = destination(uri)
-        return Hop(leg, host, port, transport_of(uri))
+        route = self._routes.get(uri.host.lower())
+        return Hop(leg, wanted(uri)) if route is None else Hop(OUTSIDE, wanted(route))
 
 
 def _leg_of(hop: Uri, source: Flow) -> str:

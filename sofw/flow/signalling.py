@@ -8,7 +8,7 @@ Everything returned is a list of actions; nothing is sent, timed or stored here.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 
 from attrs import evolve, frozen
 
@@ -21,6 +21,7 @@ from sofw.flow.contacts import Contacts
 from sofw.flow.forwarding import Forwarding
 from sofw.flow.routing import Routing, Target
 from sofw.sip import proxy
+from sofw.sip.locate import Destination
 from sofw.sip.message import (
     Request,
     Response,
@@ -85,6 +86,7 @@ class Signalling:
         fresh: Callable[[], str],
         timers: Timers = Timers(),  # noqa: B008
         site_domains: Callable[[str], tuple[str, ...]] = lambda _site: (),
+        routes: Mapping[str, Uri] | None = None,
     ) -> None:
         self.registrar = registrar
         self.calls = calls
@@ -95,7 +97,7 @@ class Signalling:
         self._site_domains = site_domains
         self._interfaces = {OUTSIDE: outside}
         self._transactions = Transactions(timers)
-        self._routing = Routing(registrar, admission)
+        self._routing = Routing(registrar, admission, routes or {})
         self._contacts = Contacts(sealer)
         self._forwarding = Forwarding(
             self._transactions, calls, self._contacts, self._interfaces, timers, loop_key, fresh, self._run
@@ -127,15 +129,17 @@ class Signalling:
             return list(self._run(key[1], outputs, now))
         if key[0] == "c":
             return list(self._forwarding.timer_c(key[1], now))
+        if key[0] == "next":
+            return list(self._forwarding.timer_next(key[1], now))
         return self._sweep(now)
 
     def failed(self, key: Hashable, now: float) -> list[Action]:
         """A message of this transaction could not be sent."""
         return list(self._run(key, self._transactions.send_failed(key), now))
 
-    def resolved(self, key: Key, hosts: list[str], now: float) -> list[Action]:
-        """A name has been looked up; `hosts` are IP addresses, best first, or none."""
-        return list(self._forwarding.resolved(key[1], hosts, now))
+    def resolved(self, key: Key, destinations: tuple[Destination, ...], now: float) -> list[Action]:
+        """A place has been looked up: its destinations, best first, or none."""
+        return list(self._forwarding.resolved(key[1], destinations, now))
 
     def site_up(self, leg: str, site: Site) -> list[Action]:
         """A site's tunnel is up; its running calls are opened again in its half."""
@@ -287,7 +291,7 @@ class Signalling:
         if isinstance(output, TimedOut):
             yield from self._forwarding.failed(output.key, 408, now)
         elif isinstance(output, Unreachable):
-            yield from self._forwarding.failed(output.key, 503, now)
+            yield from self._forwarding.unreachable(output.key, now)
         elif isinstance(output.message, Response):
             yield from self._forwarding.response(output.key, output.message, now)
 

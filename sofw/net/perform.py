@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from secrets import randbelow
 from typing import Any, Protocol
 
 from twisted.internet.interfaces import IReactorTime
@@ -30,9 +31,10 @@ from sofw.flow.actions import (
     StopTimer,
 )
 from sofw.flow.carry import control_frame, ports_frame, sip_frame
-from sofw.net.dns import resolve
+from sofw.net.dns import Dns
 from sofw.net.sip_stream import SipStreams
 from sofw.net.sip_udp import SipUdp
+from sofw.sip.locate import Destination, Kind, Locate
 from sofw.tunnel.frame import Frame
 
 
@@ -43,7 +45,7 @@ class Core(Protocol):
 
     def failed(self, key: Any, now: float) -> list[Action]: ...
 
-    def resolved(self, key: Key, hosts: list[str], now: float) -> list[Action]: ...
+    def resolved(self, key: Key, destinations: tuple[Destination, ...], now: float) -> list[Action]: ...
 
 
 class Media(Protocol):
@@ -75,9 +77,10 @@ class Performer:
         core: Core | None = None,
         save: Callable[[SaveBindings], None] = lambda _action: None,
         log: Logger = Logger("sofw"),  # noqa: B008
+        dns: Dns | None = None,
     ) -> None:
-        self._reactor = reactor
         self._clock: IReactorTime = reactor
+        self._dns = dns or Dns(reactor)
         self._leg = leg
         self._sip = sip
         self._media = media
@@ -115,7 +118,8 @@ class Performer:
             self._running = False
 
     def stop(self) -> None:
-        """Forget every timer."""
+        """Forget every timer and every name."""
+        self._dns.stop()
         for call in self._timers.values():
             call.cancel()
         self._timers.clear()
@@ -174,11 +178,16 @@ class Performer:
             self._media.close(port)
 
     def _resolve(self, action: Resolve) -> None:
-        def found(hosts: list[str]) -> None:
-            if self._core is not None:
-                self.perform(self._core.resolved(action.key, hosts, self._clock.seconds()))
+        core = self._core
+        if core is None:
+            return
 
-        resolve(self._reactor, action.host, found)
+        def located(destinations: tuple[Destination, ...]) -> None:
+            self.perform(core.resolved(action.key, destinations, self._clock.seconds()))
+
+        families = (Kind.AAAA,) if action.ipv6 else (Kind.A,)
+        search = Locate(action.place, tuple(self._sip), families, lambda most: randbelow(most + 1))
+        self._dns.locate(search, located)
 
     def _set_busy(self, action: Busy) -> None:
         """A busy tunnel is watched more closely, by both halves."""

@@ -74,9 +74,9 @@ class Fork:
         self.branches[key] = Branch(key)
 
     def rename(self, old: Hashable, new: Hashable) -> None:
-        """A branch that waited for an address now has a transaction."""
+        """A branch goes on in a new transaction: its address is known, or the next one is tried."""
         branch = self.branches.pop(old)
-        branch.key = new
+        branch.key, branch.state = new, State.WAITING
         self.branches[new] = branch
 
     @property

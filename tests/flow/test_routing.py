@@ -6,11 +6,13 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from sofw.address import OUTSIDE, Address, Flow, Transport
 from sofw.flow.routing import Hop, Routing, Target, is_direct
+from sofw.sip.locate import Destination, Wanted
 from sofw.sip.message import Request, SipError, parse_message
 from sofw.sip.proxy import Interface
+from sofw.sip.uri import parse_uri
 from tests.flow.world import ALICE, BOB, CAROL, DAVE, HRAC, HRAS, World, request
 
-UDP, TCP, TLS = Transport.UDP, Transport.TCP, Transport.TLS
+UDP, TCP = Transport.UDP, Transport.TCP
 SENDER = "alice@example.com"
 LEGS = {OUTSIDE: Interface(OUTSIDE, HRAS, 5060), "tokyo": Interface("tokyo", HRAC, 5060)}
 
@@ -22,9 +24,11 @@ def parsed(uri: str, flow: Flow = ALICE, headers: str = "", method: str = "INVIT
     return message
 
 
-def outside(host: str, port: int = 5060, transport: Transport = UDP, leg: str = OUTSIDE) -> Hop:
+def outside(
+    host: str, port: int | None = None, transport: Transport | None = None, leg: str = OUTSIDE
+) -> Hop:
     """A hop that has to be found first."""
-    return Hop(leg, host, port, transport)
+    return Hop(leg, Wanted(host, port, transport))
 
 
 class Case(SynchronousTestCase):
@@ -105,7 +109,7 @@ class OutOfDialog(Case):
         cases = [
             ("sip:joe@elsewhere.org", "", outside("elsewhere.org")),
             ("sip:joe@elsewhere.org:5070;transport=tcp", "", outside("elsewhere.org", 5070, TCP)),
-            ("sips:joe@elsewhere.org", "", outside("elsewhere.org", 5061, TLS)),
+            ("sips:joe@elsewhere.org", "", Hop(OUTSIDE, Wanted("elsewhere.org", secure=True))),
             ("sip:joe@elsewhere.org;maddr=198.51.100.7", "", outside("198.51.100.7")),
             ("sip:joe@198.51.100.7", "", outside("198.51.100.7")),
             ("sip:joe@192.168.7.7", "", outside("192.168.7.7", leg="tokyo")),
@@ -120,6 +124,23 @@ class OutOfDialog(Case):
                 self.assertEqual(self.targets(uri, headers=headers), [Target(uri, None, hop)])
         (target,) = self.targets("sip:joe@192.168.7.7", BOB)
         self.assertEqual(target.hop, outside("192.168.7.7"))
+
+    def test_static_routes(self) -> None:
+        """A domain with a route of its own is not looked up, whatever else the URI or the Route says."""
+        pbx = parse_uri("sip:10.0.0.5:5070;transport=tcp")
+        routing = Routing(self.world.registrar, self.world.core._admission, {"partner.org": pbx})
+        hop = outside("10.0.0.5", 5070, TCP)
+        cases = [
+            ("sip:joe@partner.org", "", hop),
+            ("sip:joe@PARTNER.org:5080;transport=udp", "", hop),
+            ("sip:joe@elsewhere.org", "Route: <sip:partner.org;lr>\r\n", hop),
+            ("sip:joe@sip.partner.org", "", outside("sip.partner.org")),
+        ]
+        for uri, headers, expected in cases:
+            given = parsed(uri, ALICE, headers)
+            with self.subTest(uri):
+                (target,) = routing.out_of_dialog(given, ALICE, LEGS["tokyo"], SENDER, self.world.now)
+                self.assertEqual(target, Target(uri, None, expected))
 
     def test_refused(self) -> None:
         """Nobody there, nobody registered, not for us, or not reachable by us at all."""
@@ -158,9 +179,9 @@ class InDialog(Case):
 
     def test_hop_becomes_a_flow(self) -> None:
         """From our port on that leg."""
-        hop = outside("proxy.org", 5070, TCP)
+        found = Destination(TCP, "198.51.100.7", 5070)
         expected = Flow(OUTSIDE, TCP, Address("198.51.100.7", 5070), 5060)
-        self.assertEqual(hop.flow("198.51.100.7", 5060), expected)
+        self.assertEqual(outside("proxy.org").flow(found, 5060), expected)
 
 
 class Direct(SynchronousTestCase):

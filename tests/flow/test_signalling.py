@@ -7,6 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from sofw.address import OUTSIDE, Address, Flow, Transport
 from sofw.flow.actions import OpenPorts, Resolve, SaveBindings
+from sofw.sip.locate import Destination, Wanted
 from sofw.sip.message import Request, Response, parse_message
 from tests.flow.world import ALICE, BOB, CAROL, DAVE, HRAC, HRAS, World, reply, request, sdp, sent, summary
 
@@ -312,8 +313,9 @@ class OtherDirections(SynchronousTestCase):
         data = request("INVITE", "sip:joe@elsewhere.org:5070", ALICE, "alice", body=sdp(ALICE))
         actions = world.login(ALICE, data, "alice")
         (look_up,) = [action for action in actions if isinstance(action, Resolve)]
-        self.assertEqual((look_up.host, look_up.port), ("elsewhere.org", 5070))
-        going = world.core.resolved(look_up.key, ["198.51.100.7"], world.now)
+        self.assertEqual((look_up.place, look_up.ipv6), (Wanted("elsewhere.org", 5070), False))
+        found = (Destination(Transport.UDP, "198.51.100.7", 5070),)
+        going = world.core.resolved(look_up.key, found, world.now)
         self.assertIn("INVITE -> outside 198.51.100.7:5070", summary(going))
 
     def test_a_name_that_does_not_resolve(self) -> None:
@@ -323,7 +325,7 @@ class OtherDirections(SynchronousTestCase):
         data = request("INVITE", "sip:joe@elsewhere.org", ALICE, "alice", body=sdp(ALICE))
         actions = world.login(ALICE, data, "alice")
         (look_up,) = [action for action in actions if isinstance(action, Resolve)]
-        done = world.core.resolved(look_up.key, [], world.now)
+        done = world.core.resolved(look_up.key, (), world.now)
         self.assertEqual([response.status for response in responses_in(done)], [500])
         self.assertEqual(len(world.table), 0)
 

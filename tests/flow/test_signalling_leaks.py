@@ -77,7 +77,7 @@ class Play:
                 self.routes = message.headers.all("Record-Route")[::-1]
         for action in actions:
             if isinstance(action, Resolve):
-                self.take(self.world.noted(self.world.core.resolved(action.key, [], self.world.now)))
+                self.take(self.world.noted(self.world.core.resolved(action.key, (), self.world.now)))
 
     def answer(self, which: int, status: int, tag: str, kind: str) -> None:
         """A phone answers one of the requests it has heard."""

@@ -9,6 +9,7 @@ from sofw.address import OUTSIDE, Address, Flow, Transport
 from sofw.flow import signalling
 from sofw.flow.actions import Action, ClosePorts, OpenPorts, Resolve, SaveBindings
 from sofw.rtp.table import Row
+from sofw.sip.locate import Destination
 from sofw.sip.message import Request, Response
 from tests.flow.test_signalling import invite, requests_in, responses_in
 from tests.flow.world import ALICE, BOB, CAROL, World, reply, request, sdp, sent, summary
@@ -593,16 +594,6 @@ class Details(SynchronousTestCase):
         actions = world.say(BOB, data.replace(b"Max-Forwards: 70", b"Max-Forwards: 0"))
         self.assertEqual((statuses(actions), methods(actions)), ([200], []))
 
-    def test_address_family_of_a_looked_up_host(self) -> None:
-        """Of several addresses the first of our own family is taken."""
-        world = World()
-        world.register("alice")
-        data = request("INVITE", "sip:joe@elsewhere.org", ALICE, "alice", body=sdp(ALICE))
-        actions = world.login(ALICE, data, "alice")
-        (look_up,) = [action for action in actions if isinstance(action, Resolve)]
-        going = world.core.resolved(look_up.key, ["2001:db8::7", "198.51.100.7"], world.now)
-        self.assertIn("INVITE -> outside 198.51.100.7:5060", summary(going))
-
     def test_cancelled_while_the_name_is_looked_up(self) -> None:
         """The INVITE is never sent; 487 to the caller."""
         world = World()
@@ -611,7 +602,8 @@ class Details(SynchronousTestCase):
         actions = world.login(ALICE, data, "alice")
         (look_up,) = [action for action in actions if isinstance(action, Resolve)]
         world.say(ALICE, request("CANCEL", "sip:joe@elsewhere.org", ALICE, "alice", cseq=2, branch=ADMITTED))
-        done = world.noted(world.core.resolved(look_up.key, ["198.51.100.7"], world.now))
+        found = (Destination(Transport.UDP, "198.51.100.7", 5060),)
+        done = world.noted(world.core.resolved(look_up.key, found, world.now))
         self.assertEqual((statuses(done), methods(done)), ([487], []))
         world.run_timers(LONG)
         self.assertEqual((len(world.core._transactions), len(world.core._forwarding)), (0, 0))

@@ -26,9 +26,11 @@ from sofw.flow.actions import (
     StopTimer,
 )
 from sofw.flow.carry import control_frame, ports_frame, sip_frame
+from sofw.net.dns import Dns
 from sofw.net.perform import Performer
 from sofw.net.sip_stream import SipStreams
 from sofw.net.sip_udp import SipUdp
+from sofw.sip.locate import Destination, Kind, Question, Wanted
 from sofw.tunnel.frame import Frame
 
 UDP = Flow(OUTSIDE, Transport.UDP, Address("203.0.113.20", 5060), 5060)
@@ -98,9 +100,9 @@ class Recorder:
         """As Core."""
         return self._told("failed", key, now)
 
-    def resolved(self, key: Key, hosts: list[str], now: float) -> list[Action]:
+    def resolved(self, key: Key, destinations: tuple[Destination, ...], now: float) -> list[Action]:
         """As Core."""
-        return self._told("resolved", key, hosts, now)
+        return self._told("resolved", key, destinations, now)
 
     def _told(self, *event: Any) -> list[Action]:
         self.events.append(event)
@@ -113,12 +115,21 @@ class Recorder:
         self.events.append((event["log_level"].name, event["log_format"], values))
 
 
-class Resolver:
-    """Finds one address for every name."""
+class Names(Dns):
+    """Finds one address for every name; keeps what was asked."""
 
-    def resolveHostName(self, receiver: Any, host: str) -> None:
-        """As Twisted's."""
-        receiver.resolutionComplete()
+    def __init__(self, events: list[Any]) -> None:
+        self.events = events
+
+    def ask(self, question: Question, answered: Any) -> None:
+        """Recorded."""
+        self.events.append(("ask", question.kind.value, question.name))
+        found = {Kind.A: ["198.51.100.7"], Kind.AAAA: ["2001:db8::7"]}
+        answered(found.get(question.kind, []))
+
+    def stop(self) -> None:
+        """Recorded."""
+        self.events.append("no more names")
 
 
 class Performing(SynchronousTestCase):
@@ -126,14 +137,13 @@ class Performing(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.clock: Any = Clock()
-        self.clock.nameResolver = Resolver()
         self.seen = Recorder()
         self.udp, self.tcp = Udp(self.seen.events), Streams(self.seen.events)
         sockets: dict[Transport, SipUdp | SipStreams] = {Transport.UDP: self.udp, Transport.TCP: self.tcp}
         log = Logger("test", observer=self.seen)
         save = self.seen.events.append
         self.performer = Performer(
-            self.clock, OUTSIDE, sockets, self.seen, self.seen, self.seen, save, log=log
+            self.clock, OUTSIDE, sockets, self.seen, self.seen, self.seen, save, log, Names(self.seen.events)
         )
 
     def events(self) -> list[Any]:
@@ -160,12 +170,26 @@ class Performing(SynchronousTestCase):
                 [("busy", "tokyo", True), ("frame", "tokyo", control_frame("busy", busy=True))],
             ),
             (Note("call.end", (("why", "BYE"),)), [("info", "call.end why={why}", {"why": "BYE"})]),
-            (Resolve(("way", 1), "", 5060, Transport.UDP), [("resolved", ("way", 1), [], 0.0)]),
+            (Resolve(("way", 1), Wanted("x.org", secure=True)), [("resolved", ("way", 1), (), 0.0)]),
             (
-                Resolve(("way", 1), "192.0.2.1", 5060, Transport.UDP),
-                [("resolved", ("way", 1), ["192.0.2.1"], 0.0)],
+                Resolve(("way", 1), Wanted("192.0.2.1")),
+                [("resolved", ("way", 1), (Destination(Transport.UDP, "192.0.2.1", 5060),), 0.0)],
             ),
-            (Resolve(("way", 1), "elsewhere.org", 5060, Transport.UDP), [("resolved", ("way", 1), [], 0.0)]),
+            (
+                Resolve(("way", 1), Wanted("x.org", 5070)),
+                [
+                    ("ask", "A", "x.org"),
+                    ("resolved", ("way", 1), (Destination(Transport.UDP, "198.51.100.7", 5070),), 0.0),
+                ],
+            ),
+            (
+                Resolve(("way", 1), Wanted("x.org", transport=Transport.TCP), ipv6=True),
+                [
+                    ("ask", "SRV", "_sip._tcp.x.org"),
+                    ("ask", "AAAA", "x.org"),
+                    ("resolved", ("way", 1), (Destination(Transport.TCP, "2001:db8::7", 5060),), 0.0),
+                ],
+            ),
         ]
         for action, events in cases:
             with self.subTest(action):
@@ -221,9 +245,10 @@ class Performing(SynchronousTestCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_stop_forgets_the_timers(self) -> None:
-        """Nothing runs out after the end."""
+        """Nothing runs out after the end, and no name is found."""
         self.performer.perform([StartTimer(("a",), 5)])
         self.performer.stop()
+        self.assertEqual(self.events(), ["no more names"])
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_port_in_use_is_logged_and_the_others_open(self) -> None:
@@ -250,9 +275,7 @@ class Performing(SynchronousTestCase):
         performer = Performer(self.clock, "inside", sockets, self.seen, self.seen)
         self.udp.works = False
         flow = Flow("inside", Transport.UDP, Address("192.168.1.10", 5060), 5060)
-        performer.perform(
-            [SendSip(flow, b"x", "key"), Busy("tunnel", True), Resolve((), "", 1, Transport.UDP)]
-        )
+        performer.perform([SendSip(flow, b"x", "key"), Busy("tunnel", True), Resolve((), Wanted("x.org"))])
         performer.perform([StartTimer(("a",), 1)])
         self.clock.advance(2)
         self.assertEqual(self.events(), [("udp", "192.168.1.10", b"x"), ("busy", "tunnel", True)])
