@@ -211,9 +211,10 @@ class Forwarding:
         yield Resolve(("way", key), hop.place, interface is not None and ":" in interface.host)
 
     def _has_next(self, key: Key, way: Way) -> bool:
-        """Whether a way that came to nothing can go on to another destination."""
-        hop, branch = way.target.hop, way.job.fork.branches[key]
-        wanted = branch.state is not State.DONE and not branch.cancelled
+        """Whether a way that came to nothing can go on to another destination, and somebody waits for it."""
+        hop, branch, server = way.target.hop, way.job.fork.branches[key], way.job.server
+        waited_for = server is None or self._transactions.get(server) is not None
+        wanted = waited_for and branch.state is not State.DONE and not branch.cancelled
         return bool(way.rest) and wanted and hop is not None and hop.leg in self._interfaces
 
     def _next(self, key: Key, way: Way, now: float) -> Iterator[Action]:

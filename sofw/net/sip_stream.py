@@ -24,7 +24,9 @@ LARGEST_MESSAGE = 65535 - 16
 MAX_CONNECTIONS = 4000
 #: What may wait for a peer that does not read, in writes, before it is cut off.
 MAX_CLOGGED = 200
-CONNECT_TIMEOUT = 10
+#: Seconds; less than a forwarded request waits for one of several destinations, so that what was given up
+#: is not sent after all.
+CONNECT_TIMEOUT = 7
 
 Received = Callable[[Flow, bytes], None]
 Closed = Callable[[Flow], None]

@@ -19,6 +19,7 @@ from sofw.service.settings import (
     refuse_world_readable,
     section,
 )
+from sofw.sip.uri import Uri
 
 HRAS_FILE = "/etc/sofw/hras.toml"
 HRAC_FILE = "/etc/sofw/hrac.toml"
@@ -104,7 +105,7 @@ class ProxyConfig:
 
 @frozen
 class HrasConfig:
-    """The outside half."""
+    """The outside half; `routes` says per foreign domain where its requests go instead of asking DNS."""
 
     domains: tuple[str, ...]
     sip: SipConfig
@@ -112,6 +113,7 @@ class HrasConfig:
     media: MediaConfig
     silence: SilenceConfig
     registrar: RegistrarConfig
+    routes: dict[str, Uri]
     state: StateConfig
     control: ControlConfig
 
@@ -160,6 +162,7 @@ HRAS_OPTIONS = (
     Option("registrar.max_contacts", kinds.integer(1, 100), 10),
     Option("registrar.digests", kinds.DIGESTS, ["SHA-256", "MD5"]),
     Option("registrar.md5_agents", kinds.AGENTS, ["baresip v0.", "baresip v1."]),
+    Option("routes", kinds.ROUTE, names=kinds.DOMAIN),
     Option("state.directory", kinds.PATH, "/var/lib/sofw"),
     Option("control.socket", kinds.PATH, "/run/sofw/hras.sock"),
     Option("control.group", kinds.NAME, ""),
@@ -193,11 +196,13 @@ def load_hras(path: str = HRAS_FILE) -> HrasConfig:
         media=MediaConfig(**media),
         silence=silence,
         registrar=RegistrarConfig(**section(values, "registrar")),
+        routes=values["routes"],
         state=StateConfig(**section(values, "state")),
         control=ControlConfig(**section(values, "control")),
     )
     _check_ports(path, config.sip, config.media)
     _check_expires(path, config.registrar)
+    _check_routes(path, config)
     return config
 
 
@@ -266,6 +271,16 @@ def _check_ports(path: str, sip: SipConfig, media: MediaConfig) -> None:
     if Transport.UDP in sip.transports and media.first_port <= sip.port <= media.last_port:
         problem = f"{sip.port} is not allowed; it lies within the media ports"
         raise ConfigError(path, "sip.port", problem)
+
+
+def _check_routes(path: str, config: HrasConfig) -> None:
+    for domain, uri in config.routes.items():
+        if domain in config.domains:
+            raise ConfigError(path, f"routes.{domain}", "is one of our own domains; its users are known here")
+        transport = (uri.param("transport") or "").upper()
+        if transport and Transport(transport) not in config.sip.transports:
+            problem = f"{str(uri)!r} is not allowed; sip.transports has no {transport.lower()}"
+            raise ConfigError(path, f"routes.{domain}", problem)
 
 
 def _check_expires(path: str, registrar: RegistrarConfig) -> None:

@@ -81,6 +81,7 @@ class Hras(Service):
             loop_key=store.key("loop"),
             fresh=lambda: secrets.token_hex(8),
             site_domains=self._site_domains,
+            routes=config.routes,
         )
         self._relay = MediaRelay(table, reactor.seconds)
         self._tunnels = TunnelServer(reactor, self._site_secret, self)

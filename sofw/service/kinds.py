@@ -12,6 +12,8 @@ from sofw.address import Transport, bracketed, is_ip
 from sofw.admin.names import DOMAIN_NAME, SITE_NAME, is_domain_name, is_site_name
 from sofw.service.settings import Kind
 from sofw.sip.digest import ALGORITHMS
+from sofw.sip.message import SipError
+from sofw.sip.uri import Uri, parse_uri
 
 #: A secret shorter than this could be guessed by trying; `sofw site add` makes 43 characters.
 SECRET_LENGTH = 16
@@ -118,6 +120,28 @@ def _read_proxy(value: Any) -> str:
     return url
 
 
+def _read_route(value: Any) -> Uri:
+    """A SIP URI that says where, and nothing of whom or how to route on."""
+    if not isinstance(value, str):
+        raise TypeError
+    try:
+        uri = parse_uri(value)
+    except SipError:
+        raise ValueError from None
+    if uri.scheme == "sips" or (uri.param("transport") or "").lower() == "tls":
+        raise ValueError("a sip: URI with udp or tcp; TLS is not available in this version")
+    transport = (uri.param("transport") or "udp").lower()
+    known = (uri.scheme, uri.headers, uri.user, uri.without_param("transport").params) == (
+        "sip",
+        "",
+        None,
+        (),
+    )
+    if not known or transport not in ("udp", "tcp") or uri.port == 0:
+        raise ValueError
+    return uri
+
+
 def _is_reachable(text: str) -> bool:
     return is_ip(text) and not ip_address(text).is_unspecified and not ip_address(text).is_multicast
 
@@ -129,11 +153,13 @@ def _is_listenable(text: str) -> bool:
 ADDRESS = _text("an IP address that others reach, such as 203.0.113.10", _is_reachable)
 LISTEN = _text("an IP address of this machine, 0.0.0.0 or ::", _is_listenable)
 PORT = integer(1, 65535, "a port")
+DOMAIN = _text(DOMAIN_NAME, is_domain_name)
 DOMAINS = _list(
     f"a list of one or more different names, each {DOMAIN_NAME}",
-    _text(DOMAIN_NAME, is_domain_name).read,
+    DOMAIN.read,
 )
 TRANSPORTS = _list('a list of one or both of "udp" and "tcp"', _read_transport)
+ROUTE = Kind('the SIP URI of a server, such as "sip:198.51.100.7:5070;transport=tcp"', _read_route)
 DIGESTS = _list(
     'a list of one or both of "SHA-256" and "MD5"',
     _text("", lambda text: text in ALGORITHMS).read,

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from sofw.errors import ConfigError
 
@@ -40,7 +40,8 @@ class Option:
 
     `default` is written as in TOML. A `required` option has no default: there it is the example of the sample
     file. `like` names the keys whose value is taken instead of a default: the first that the file gives,
-    else the last.
+    else the last. With `names` the option is a section whose keys the operator chooses, each of that kind;
+    its value is a dict.
     """
 
     key: str
@@ -48,6 +49,7 @@ class Option:
     default: Any = None
     required: bool = False
     like: tuple[str, ...] = ()
+    names: Kind | None = None
 
 
 def read_settings(path: str, options: Sequence[Option]) -> Values:
@@ -56,10 +58,14 @@ def read_settings(path: str, options: Sequence[Option]) -> Values:
     Raises ConfigError for a file that cannot be read, an unknown key, a missing or a wrong value.
     """
     given = dict(_flat(_parsed(path), {option.key.partition(".")[0] for option in options}))
-    _refuse_unknown(path, given, options)
     values: Values = {}
     for option in options:
-        values[option.key] = _value(path, option, given, values)
+        if option.names is not None:
+            values[option.key] = _entries(path, option, option.names, given)
+    _refuse_unknown(path, given, options)
+    for option in options:
+        if option.names is None:
+            values[option.key] = _value(path, option, given, values)
     return values
 
 
@@ -118,11 +124,11 @@ def _flat(table: Mapping[str, Any], sections: set[str], start: str = "") -> Iter
 
 
 def _refuse_unknown(path: str, given: Mapping[str, Any], options: Sequence[Option]) -> None:
-    known = [option.key for option in options]
+    known = [option.key for option in options if option.names is None]
     for key in given:
         if key in known:
             continue
-        if any(name.startswith(f"{key}.") for name in known):
+        if any(name.startswith(f"{key}.") for name in known) or any(option.key == key for option in options):
             raise ConfigError(path, key, f"is a section; write [{key}] and its options below")
         near = get_close_matches(key, known, n=1) or _same_name(key, known)
         hint = f"; did you mean {near[0]}?" if near else ""
@@ -143,6 +149,17 @@ def _value(path: str, option: Option, given: Mapping[str, Any], values: Values) 
     if option.like:
         return values[next((key for key in option.like if key in given), option.like[-1])]
     return _checked(path, option, option.default)
+
+
+def _entries(path: str, option: Option, names: Kind, given: dict[str, Any]) -> Values:
+    """The entries of a section of free keys; they are taken out of `given`."""
+    start = f"{option.key}."
+    entries: Values = {}
+    for key in [key for key in given if key.startswith(start)]:
+        name = key.removeprefix(start)
+        _checked(path, Option(key, names), name)
+        entries[name] = _checked(path, evolve(option, key=key), given.pop(key))
+    return entries
 
 
 def _checked(path: str, option: Option, value: Any) -> Any:

@@ -6,14 +6,21 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from sofw.address import OUTSIDE, Address, Flow, Transport
 from sofw.flow.actions import Action, Note, Resolve
+from sofw.flow.forwarding import PATIENCE
+from sofw.net.sip_stream import CONNECT_TIMEOUT
 from sofw.sip.locate import Destination, Wanted
 from sofw.sip.message import Request, Response
 from sofw.sip.proxy import Interface
+from sofw.sip.timers import Timers
 from tests.flow.world import ALICE, BOB, World, reply, request, sdp, sent, summary
 
-#: Three servers of elsewhere.org, as they are to be tried.
-SERVERS = [Flow(OUTSIDE, Transport.UDP, Address(f"198.51.100.{n}", 5060), 5060) for n in (1, 2, 3)]
-ONE, TWO, THREE = SERVERS
+
+def _server(number: int) -> Flow:
+    return Flow(OUTSIDE, Transport.UDP, Address(f"198.51.100.{number}", 5060), 5060)
+
+
+#: Servers of elsewhere.org, as they are to be tried.
+ONE, TWO, THREE = map(_server, (1, 2, 3))
 #: Longer than any timer of a transaction, and than Timer C.
 LONG = 1000.0
 #: The branch of alice's INVITE after the challenge.
@@ -46,9 +53,8 @@ class Case(SynchronousTestCase):
 
     def seen(self, actions: list[Action]) -> list[str]:
         """The actions in short; new requests are kept."""
-        known = [message for _flow, message in self.out]
         for flow, message in sent(actions):
-            if isinstance(message, Request) and message not in known:
+            if isinstance(message, Request) and (flow, message) not in self.out:
                 self.out.append((flow, message))
         return summary(actions)
 
@@ -137,6 +143,10 @@ class EveryWayToFail(Case):
         self.assertIn("408 -> tokyo 192.168.1.10:5060", self.wait(0.1))
         self.over()
 
+    def test_connecting_takes_less(self) -> None:
+        """A TCP connection that comes about too late must not carry what was given up."""
+        self.assertLess(CONNECT_TIMEOUT, PATIENCE * Timers().t1)
+
     def test_log(self) -> None:
         """The operator reads which server failed, and where the request goes instead."""
         self.begin(ONE, TWO, THREE)
@@ -191,6 +201,21 @@ class EveryWayToFail(Case):
             self.assertIn(f"MESSAGE -> {_place(TWO)}", fail())
             self.assertEqual(self.says(TWO, 200), ["200 -> tokyo 192.168.1.10:5060"])
             self.over()
+
+    def test_nobody_waits_any_more(self) -> None:
+        """Who sent something else than INVITE gives up after 32 s (RFC 4320 §4.2): no use in going on."""
+        self.begin(ONE, TWO, THREE, *(_server(n) for n in range(4, 9)), method="MESSAGE")
+        self.wait(LONG)
+        self.assertEqual(self.servers_asked(), [f"198.51.100.{n}" for n in (1, 2, 3, 4)])
+        self.over()
+
+    def test_invite_goes_through_all(self) -> None:
+        """A caller of INVITE was told 100 and waits."""
+        self.begin(*(_server(n) for n in range(1, 9)))
+        done = self.wait(LONG)
+        self.assertEqual(self.servers_asked(), [f"198.51.100.{n}" for n in range(1, 9)])
+        self.assertIn("408 -> tokyo 192.168.1.10:5060", done)
+        self.over()
 
 
 class OneCall(Case):

@@ -28,6 +28,7 @@ from sofw.service.config import (
     load_hras,
 )
 from sofw.service.settings import Option
+from sofw.sip.uri import parse_uri
 
 SAMPLES = Path(__file__).resolve().parents[2] / "etc" / "sofw"
 
@@ -59,7 +60,8 @@ def expected(options: Sequence[Option]) -> dict[str, Any]:
     """What a sample must hold: each option's default, as the file writes it."""
     values: dict[str, Any] = {}
     for option in options:
-        values[option.key] = values[option.like[-1]] if option.like else option.default
+        if option.names is None:
+            values[option.key] = values[option.like[-1]] if option.like else option.default
     return values
 
 
@@ -158,6 +160,47 @@ class HrasTests(ConfigCase):
         config = load_hras(self.write('domains = ["example.com"]\n[sip]\naddress = "2001:db8::1"\n'))
         self.assertEqual(config.media.listen, "2001:db8::1")
 
+    def test_routes(self) -> None:
+        """Each domain with its server; the sample's line is one, quotes around the domain or not."""
+        (line,) = re.findall(r'(?m)^#("partner.*)$', sample("hras.toml"))
+        uri = parse_uri("sip:198.51.100.7:5070;transport=tcp")
+        for text in (line, line.replace('"partner.example"', "partner.example")):
+            config = load_hras(self.write(HRAS_LEAST + f'[routes]\n{text}\nbranch-2.net = "sip:pbx.lan"\n'))
+            self.assertEqual(
+                config.routes, {"partner.example": uri, "branch-2.net": parse_uri("sip:pbx.lan")}
+            )
+        self.assertEqual(load_hras(self.write(HRAS_LEAST)).routes, {})
+
+    def test_refused_routes(self) -> None:
+        """A route names its domain, what it holds, and what is allowed."""
+        shown = 'such as "sip:198.51.100.7:5070;transport=tcp"'
+        cases = [
+            ('"x.org" = "198.51.100.7"', "routes.x.org", "'198.51.100.7' is not allowed", shown),
+            ('"x.org" = 5060', "routes.x.org", "5060 is not allowed", shown),
+            ('"x.org" = ["sip:y.org"]', "routes.x.org", shown),
+            ('"x.org" = ""', "routes.x.org", shown),
+            ('"x.org" = "sip:joe@y.org"', "routes.x.org", shown),
+            ('"x.org" = "sip:y.org:0"', "routes.x.org", shown),
+            ('"x.org" = "sip:y.org:99999"', "routes.x.org", shown),
+            ('"x.org" = "sip:y.org;lr"', "routes.x.org", shown),
+            ('"x.org" = "sip:y.org?a=b"', "routes.x.org", shown),
+            ('"x.org" = "sip:y.org;transport=sctp"', "routes.x.org", shown),
+            ('"x.org" = "tel:+1"', "routes.x.org", shown),
+            ('"x.org" = "sips:y.org"', "routes.x.org", "not available in this version"),
+            ('"x.org" = "sip:y.org;transport=tls"', "routes.x.org", "not available in this version"),
+            ('"X.org" = "sip:y.org"', "routes.X.org", "'X.org' is not allowed", "lower case"),
+            ('"*" = "sip:y.org"', "routes.*", "'*' is not allowed"),
+            ('"example.com" = "sip:y.org"', "routes.example.com", "one of our own domains"),
+        ]
+        for text, key, *words in cases:
+            with self.subTest(text):
+                self.refused(load_hras, f"{HRAS_LEAST}[routes]\n{text}\n", key, *words)
+        only_udp = HRAS_LEAST + 'transports = ["udp"]\n[routes]\n"x.org" = "sip:y.org;transport=TCP"\n'
+        self.refused(load_hras, only_udp, "routes.x.org", "sip.transports has no tcp")
+        self.refused(
+            load_hras, 'routes = "sip:y.org"\n' + HRAS_LEAST, "routes", "is a section; write [routes]"
+        )
+
     def test_tick_zero(self) -> None:
         """No gathering at all is allowed."""
         self.assertEqual(load_hras(self.write(HRAS_LEAST + "[media]\ntick = 0\n")).media.tick, 0.0)
@@ -205,6 +248,7 @@ class HrasTests(ConfigCase):
             (HRAS_LEAST + "[meida]\ntick = 0", "meida.tick", "did you mean media.tick?"),
             (HRAS_LEAST + "[sip.tls]\nport = 5061", "sip.tls.port", "is not an option"),
             (HRAS_LEAST + "[zzzzzzzz]", "zzzzzzzz", "is not an option"),
+            (HRAS_LEAST + "[route]\na = 1", "route.a", "is not an option"),
             ("max_contacts = 5\n" + HRAS_LEAST, "max_contacts", "did you mean registrar.max_contacts?"),
             ('domains = ["a.b"]\nsip = 5060', "sip", "is a section; write [sip]"),
         ]
@@ -213,7 +257,7 @@ class HrasTests(ConfigCase):
 
     def test_empty_section(self) -> None:
         """A section whose options are all commented out is as good as none."""
-        config = load_hras(self.write(HRAS_LEAST + "[media]\n[http]\n"))
+        config = load_hras(self.write(HRAS_LEAST + "[media]\n[http]\n[routes]\n"))
         self.assertEqual(config, load_hras(self.write(HRAS_LEAST)))
 
     def test_unreadable(self) -> None:

@@ -80,9 +80,9 @@ class PluginTests(SynchronousTestCase):
         """Every run of twistd and trial imports the file, so it may import Twisted alone."""
         tree = ast.parse((ROOT / "twisted" / "plugins" / "sofw_plugins.py").read_text(encoding="utf-8"))
         imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
-        self.assertEqual([ast.unparse(node) for node in imports], [
-            "from twisted.application.service import ServiceMaker"
-        ])
+        self.assertEqual(
+            [ast.unparse(node) for node in imports], ["from twisted.application.service import ServiceMaker"]
+        )
 
     def test_no_package(self) -> None:
         """An __init__.py below twisted/ would hide Twisted itself."""
