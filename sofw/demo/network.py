@@ -25,6 +25,8 @@ PROXY = "192.168.1.3"
 PROXY_PORT = 3128
 GATEWAY = "192.168.1.1"
 
+#: The Ethernet address of every switch, locally administered.
+_SWITCH = "02:00:00:00:00:01"
 _CLONE_NEWNET = 0x40000000
 _NAMESPACES = Path("/run/netns")
 _OURS = re.compile(r"sofw(\d+)-")
@@ -159,7 +161,9 @@ class Network:
 
     def _switch(self, name: str, bridge: str) -> str:
         namespace = self._namespace(name)
-        _ip(namespace, f"link add {bridge} type bridge", f"link set {bridge} up")
+        # Without an address of its own a bridge changes it with each computer plugged in, and who knew the
+        # old one talks to nobody for a while.
+        _ip(namespace, f"link add {bridge} address {_SWITCH} type bridge", f"link set {bridge} up")
         return namespace
 
     def _plug(self, namespace: str, card: str, address: str, switch: str, bridge: str) -> None:
