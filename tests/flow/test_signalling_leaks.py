@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from sofw.address import OUTSIDE, Address, Flow, Transport
 from sofw.flow.actions import Action, Resolve
 from sofw.flow.calls import LONGEST_UNSEEN
+from sofw.sip.locate import Destination
 from sofw.sip.message import Request, Response
 from tests.flow.world import ALICE, BOB, World, reply, request, sdp, sent
 
@@ -54,6 +55,9 @@ def body(kind: str, flow: Flow) -> bytes:
 class Play:
     """Alice has invited bob, who has two phones."""
 
+    domain = "example.com"
+    found: tuple[Destination, ...] = ()
+
     def __init__(self, offer: str) -> None:
         self.world = World()
         self.world.register("alice")
@@ -62,14 +66,14 @@ class Play:
             self.world.login(flow, data, "bob")
         self.heard: list[tuple[Flow, Request]] = []
         self.number = 2
-        invite = request("INVITE", "sip:bob@example.com", ALICE, "alice", body=body(offer, ALICE))
+        invite = request("INVITE", f"sip:bob@{self.domain}", ALICE, "alice", body=body(offer, ALICE))
         self.routes: tuple[str, ...] = ()
         self.take(self.world.login(ALICE, invite, "alice"))
         if self.heard:
             self.routes = self.heard[0][1].headers.all("Record-Route")[::-1]
 
     def take(self, actions: list[Action]) -> None:
-        """The phones hear what is sent; names are not found."""
+        """The phones hear what is sent; names lead to what is `found`."""
         for flow, message in sent(actions):
             if isinstance(message, Request) and message.method not in ("ACK", "CANCEL"):
                 self.heard.append((flow, message))
@@ -77,7 +81,7 @@ class Play:
                 self.routes = message.headers.all("Record-Route")[::-1]
         for action in actions:
             if isinstance(action, Resolve):
-                self.take(self.world.noted(self.world.core.resolved(action.key, (), self.world.now)))
+                self.take(self.world.noted(self.world.core.resolved(action.key, self.found, self.world.now)))
 
     def answer(self, which: int, status: int, tag: str, kind: str) -> None:
         """A phone answers one of the requests it has heard."""
@@ -102,7 +106,7 @@ class Play:
     def cancel(self) -> None:
         """Alice gives up."""
         data = request(
-            "CANCEL", "sip:bob@example.com", ALICE, "alice", cseq=2, branch="againINVITE1alicecall"
+            "CANCEL", f"sip:bob@{self.domain}", ALICE, "alice", cseq=2, branch="againINVITE1alicecall"
         )
         self.take(self.world.say(ALICE, data))
 
@@ -142,23 +146,30 @@ class Play:
         return {name: count for name, count in found.items() if count}
 
 
+class PlayAway(Play):
+    """Alice has invited somebody at elsewhere.org, whose servers are bob's phones."""
+
+    domain = "elsewhere.org"
+    found = tuple(Destination(flow.transport, flow.remote.host, 5060) for flow in (BOB, BOB2, BOB))
+
+
 class Leaks(SynchronousTestCase):
     """Hypothesis plays bob's phones, alice, the network and the clock."""
 
     @settings(deadline=None, max_examples=150, suppress_health_check=list(HealthCheck))
-    @given(st.sampled_from(BODIES), steps)
-    def test_nothing_is_left(self, offer: str, script: list[tuple]) -> None:
+    @given(st.sampled_from([Play, PlayAway]), st.sampled_from(BODIES), steps)
+    def test_nothing_is_left(self, kind: type[Play], offer: str, script: list[tuple]) -> None:
         """No transaction, way, call, row, port or timer."""
-        play = Play(offer)
+        play = kind(offer)
         for what, *arguments in script:
             getattr(play, what)(*arguments)
         self.assertEqual(play.left(), {})
 
     @settings(deadline=None, max_examples=75, suppress_health_check=list(HealthCheck))
-    @given(st.sampled_from(BODIES), steps)
-    def test_nothing_of_the_inside_is_shown(self, offer: str, script: list[tuple]) -> None:
+    @given(st.sampled_from([Play, PlayAway]), st.sampled_from(BODIES), steps)
+    def test_nothing_of_the_inside_is_shown(self, kind: type[Play], offer: str, script: list[tuple]) -> None:
         """No message that bob hears names an address of tokyo."""
-        play = Play(offer)
+        play = kind(offer)
         for what, *arguments in script:
             getattr(play, what)(*arguments)
         for flow, heard in play.heard:
