@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from attrs import frozen
 
 from sofw.address import bracketed
 from sofw.sip.grammar import (
     HOST,
+    MEMORY,
     QUOTED,
     TOKEN_CHARS,
     Params,
@@ -118,6 +120,7 @@ class CSeq:
         return f"{self.number} {self.method}"
 
 
+@lru_cache(MEMORY)
 def parse_name_addr(text: str) -> NameAddr:
     """Read a name-addr or addr-spec with parameters; raises SipError when it is malformed.
 
@@ -144,6 +147,7 @@ def format_name_addr(value: NameAddr) -> str:
     return f"{display}<{format_uri(value.uri)}>{format_params(value.params)}"
 
 
+@lru_cache(MEMORY)
 def parse_via(text: str) -> Via:
     """Read one Via value; raises SipError when it is malformed."""
     text = text.strip(" \t")
@@ -161,6 +165,7 @@ def format_via(via: Via) -> str:
     return f"SIP/2.0/{via.transport} {bracketed(via.host)}{port}{format_params(via.params)}"
 
 
+@lru_cache(MEMORY)
 def parse_cseq(text: str) -> CSeq:
     """Read a CSeq; raises SipError when it is malformed or does not fit 32 bits."""
     found = _CSEQ.fullmatch(text.strip(" \t"))

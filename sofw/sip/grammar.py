@@ -37,6 +37,10 @@ _PARAM = re.compile(
 #: What a comma must not be looked for in; what is not closed reaches to the end.
 _LIST = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|<[^>]*+(?:>|\Z)|,', re.DOTALL)
 
+#: How many values of a kind are remembered with what they were read as. Each message is asked for the
+#: same ones some five times, and its call's other messages repeat them; more would seldom be met again.
+MEMORY = 512
+
 _FOLD = re.compile(r"\n[ \t]++")
 _PAIR = re.compile(r"\\(.)", re.DOTALL)
 _NEEDS_PAIR = re.compile(r'(["\\\x00-\x08\x0a-\x1f\x7f])')

@@ -107,8 +107,13 @@ class Headers:
 
     def get(self, name: str) -> str | None:
         """The first value of that name, None when there is none."""
-        values = self.all(name)
-        return values[0] if values else None
+        wanted = canonical(name)
+        if wanted not in _KNOWN:
+            return next(iter(self.all(name)), None)
+        for found, value in self.fields:
+            if found == wanted:
+                return value
+        return None
 
     def all(self, name: str) -> tuple[str, ...]:
         """All values of that name in their order."""
@@ -142,7 +147,10 @@ class Headers:
         return self._without(self._places(name)[:count])
 
     def _places(self, name: str) -> list[int]:
-        lower = canonical(name).lower()
+        wanted = canonical(name)
+        if wanted in _KNOWN:
+            return [place for place, (found, _) in enumerate(self.fields) if found == wanted]
+        lower = wanted.lower()
         return [place for place, (found, _) in enumerate(self.fields) if found.lower() == lower]
 
     def _insert(self, place: int, name: str, values: tuple[str, ...]) -> Headers:

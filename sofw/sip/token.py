@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from functools import lru_cache
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 from sofw.errors import LocalError
 from sofw.sip import base64url
-from sofw.sip.message import SipError
+from sofw.sip.grammar import MEMORY, SipError
 
 #: One byte counts a field's length; host names, the longest of them, have up to 253.
 LONGEST_FIELD = 255
@@ -32,17 +33,26 @@ class Sealer:
 
     def __init__(self, key: bytes) -> None:
         self._cipher = AESSIV(hmac.digest(key, _LABEL, hashlib.sha512))
+        # Every message within a call carries the tokens of its two flows, and so do a phone's next calls.
+        self._sealed = lru_cache(MEMORY)(self._seal)
+        self._opened = lru_cache(MEMORY)(self._open)
 
     def seal(self, fields: tuple[str, ...]) -> str:
         """The token of one field or more, each at most LONGEST_FIELD bytes; else raises LocalError."""
+        return self._sealed(fields)
+
+    def open(self, text: str) -> tuple[str, ...]:
+        """The fields of a token. Raises SipError (403) when it was not sealed with this key, or altered."""
+        return self._opened(text)
+
+    def _seal(self, fields: tuple[str, ...]) -> str:
         parts = [field.encode("utf-8", "surrogateescape") for field in fields]
         if not parts or any(len(part) > LONGEST_FIELD for part in parts):
             raise LocalError(f"a token has fields of at most {LONGEST_FIELD} bytes")
         plain = b"".join(bytes((len(part),)) + part for part in parts)
         return base64url.encode(self._cipher.encrypt(plain, None))
 
-    def open(self, text: str) -> tuple[str, ...]:
-        """The fields of a token. Raises SipError (403) when it was not sealed with this key, or altered."""
+    def _open(self, text: str) -> tuple[str, ...]:
         try:
             plain = self._cipher.decrypt(base64url.decode(text), None)
         except (ValueError, InvalidTag):

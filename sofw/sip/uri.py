@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 from attrs import evolve, frozen
 
 from sofw.address import bracketed
-from sofw.sip.grammar import HOST, Params, SipError, format_params
+from sofw.sip.grammar import HOST, MEMORY, Params, SipError, format_params
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*+")
 _OPAQUE = re.compile(r'[^\x00-\x20\x7f<>"]++')
@@ -86,6 +87,7 @@ class Uri:
         return f"{unescape(self.user)}@{host}" if self.user else host
 
 
+@lru_cache(MEMORY)
 def parse_uri(text: str) -> Uri:
     """Read a URI; raises SipError when it is malformed."""
     scheme, colon, rest = text.partition(":")
