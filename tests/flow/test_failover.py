@@ -272,6 +272,12 @@ class OneCall(Case):
             self.assertEqual(self.servers_asked(), ["198.51.100.1"])
             self.assertEqual(len(self.world.table), 0)
 
+    def test_cancelled_and_unreachable(self) -> None:
+        """Nobody is to be tried next, so no timer need tell of it."""
+        self.begin(ONE, TWO)
+        self.cancel()
+        self.assertIn("StopTimer next", self.unreachable())
+
     def test_late_answer_of_the_one_given_up(self) -> None:
         """It belongs to nothing any more (RFC 6026 §7.1), and disturbs nothing."""
         self.begin(ONE, TWO)
