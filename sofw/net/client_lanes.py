@@ -14,13 +14,13 @@ from zope.interface import implementer
 from sofw.net.http_wire import HttpWire, Route, explain, read_body
 from sofw.net.lane import ReceivingLane, SendingLane
 from sofw.net.tunnel_end import TunnelEnd
-from sofw.tunnel.exchange import lane_path, read_refusal
+from sofw.tunnel.exchange import REPLACED, lane_path, read_refusal
 from sofw.tunnel.proof import SessionKey
 from sofw.tunnel.rungs import STREAM_HEADERS, STREAMS, Direction, LaneKind
 
 _HEADERS = dict(STREAM_HEADERS)
 #: What a request is answered when HRAS does not know its session (any more).
-_NO_SESSION = frozenset({403, 404})
+_NO_SESSION = frozenset({403, 404, REPLACED})
 
 
 class ClientLanes:
@@ -46,7 +46,7 @@ class ClientLanes:
                 return
             if kind.direction is Direction.UP:
                 self._request(kind, _HEADERS, _Upload(self._upload_started)).addCallbacks(
-                    self._upload_answered, self._failed
+                    self._answered, self._failed
                 )
             else:
                 self._request(kind, {"Cache-Control": "no-store"}).addCallbacks(self._download, self._failed)
@@ -75,15 +75,16 @@ class ClientLanes:
             self._end.sending_opened(lane)
         return lane
 
-    def _upload_answered(self, response: Any) -> None:
-        """A lane's request is never answered, unless somebody refuses it; the other lane tells why."""
-        self._lost(f"The upward request was answered {response.code}")
+    def _answered(self, response: Any) -> None:
+        """A lane's request is never answered so, unless somebody refuses it."""
+        Deferred.fromCoroutine(self._refused(response)).addErrback(self._failed)
 
     async def _refused(self, response: Any) -> None:
         reason = read_refusal(await read_body(response))
         if reason is not None and response.code in _NO_SESSION and self._open:
+            self._end.replaced = response.code == REPLACED
             self._end.close(reason)
-        self._lost(f"The downward request was answered {response.code}")
+        self._lost(f"A lane's request was answered {response.code}")
 
     def _download(self, response: Any) -> None:
         if not self._open:
@@ -92,7 +93,7 @@ class ClientLanes:
             _HEADERS["Content-Type"]
         ]:
             # Login pages of hotels and the like answer 200 to everything.
-            Deferred.fromCoroutine(self._refused(response)).addErrback(self._failed)
+            self._answered(response)
             return
         self._end.receiving_opened()
         lane = ReceivingLane(self._wires[Direction.DOWN].transport, self._received)

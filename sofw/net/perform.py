@@ -57,9 +57,9 @@ class Media(Protocol):
 
 
 class Tunnels(Protocol):
-    """The tunnels of this half, by leg."""
+    """The tunnels of this half, by leg; `send` tells whether there is a session to send in."""
 
-    def send(self, leg: str, frame: Frame) -> None: ...
+    def send(self, leg: str, frame: Frame) -> bool: ...
 
     def set_busy(self, leg: str, busy: bool) -> None: ...
 
@@ -91,7 +91,7 @@ class Performer:
         self._timers: dict[Key, Any] = {}
         self._queue: deque[Action] = deque()
         self._running = False
-        self._verbs: dict[type, Callable[[Any], None]] = {
+        self._verbs: dict[type, Callable[[Any], object]] = {
             SendSip: self._send_sip,
             SendFrame: lambda action: self._tunnels.send(action.leg, action.frame),
             StartTimer: self._start_timer,
@@ -137,8 +137,10 @@ class Performer:
 
     def _send_through(self, action: SendSip) -> None:
         try:
-            self._tunnels.send(action.flow.leg, sip_frame(action.flow, action.data))
+            sent = self._tunnels.send(action.flow.leg, sip_frame(action.flow, action.data))
         except LocalError:  # our own headers made it longer than a frame
+            sent = False
+        if not sent:
             self._failed(action)
 
     def _failed(self, action: SendSip) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import field, frozen
 from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
@@ -36,6 +36,10 @@ from sofw.tunnel.rungs import STREAMS
 HELLO_BACKOFF = Backoff(0.5, 60.0)
 #: After a refusal: a wrong secret does not become right, and a proxy locks accounts.
 REFUSED_PAUSE = Backoff(60.0, 60.0)
+#: After another HRAC has taken this site's place: the two must not cut each other's calls all day.
+REPLACED_PAUSE = Backoff(60.0, 3600.0)
+#: Seconds for the other half to hear that this one stops.
+GOODBYE_LIMIT = 0.5
 #: Between attempts to open lanes: the session lives for a minute, and calls are waiting.
 LANE_BACKOFF = Backoff(0.25, 5.0)
 
@@ -64,6 +68,10 @@ class Refused(RemoteError):
     """Somebody answered, and said no: trying again soon is of no use."""
 
 
+class Replaced(Refused):
+    """Another HRAC runs as this site."""
+
+
 class TunnelClient(Service):
     """The one tunnel of an HRAC. The listener knows it as TUNNEL.
 
@@ -80,6 +88,8 @@ class TunnelClient(Service):
         self._end: TunnelEnd | None = None
         self._lanes: ClientLanes | None = None
         self._work: Deferred[None] | None = None
+        self._problem = ""
+        self._site = settings.hello.site
 
     def startService(self) -> None:
         """Begin to open the tunnel."""
@@ -87,19 +97,20 @@ class TunnelClient(Service):
         self._work = Deferred.fromCoroutine(self._run())
         self._work.addErrback(lambda failure: failure.trap(CancelledError) and None)
 
-    def stopService(self) -> None:
-        """Close everything; the listener is not told."""
+    def stopService(self) -> Deferred[None]:
+        """Say goodbye and close everything; the listener is not told. Fires when that is done."""
         super().stopService()
-        if self._end is not None:
-            self._end.abandon()
-        if self._work is not None:
-            self._work.cancel()
-            self._work = None
+        work, self._work = self._work, None
+        if work is None:
+            return succeed(None)
+        told = self._end is not None and self._end.say_goodbye()
+        # HRAS closes the lanes when it has heard it, and then there is nothing left to do.
+        limit = self._reactor.callLater(GOODBYE_LIMIT if told else 0.0, self._give_up, work)
+        return work.addCallback(lambda _done: limit.cancel() if limit.active() else None)
 
-    def send(self, frame: Frame) -> None:
-        """Send a sure frame; without a session it is dropped."""
-        if self._end is not None:
-            self._end.send(frame)
+    def send(self, frame: Frame) -> bool:
+        """Send a sure frame; false without a session."""
+        return self._end is not None and self._end.send(frame)
 
     def send_media(self, batch: bytes, packets: int) -> None:
         """Send media frames at once, or drop them when that is not possible in time."""
@@ -114,36 +125,39 @@ class TunnelClient(Service):
     def status(self) -> list[dict[str, object]]:
         """One entry: the tunnel, also while there is no session."""
         if self._end is None:
-            return [
-                {"site": self._settings.hello.site, "state": "connecting", "rung": STREAMS.name, "lanes": 0}
-            ]
+            facts = {"site": self._site, "state": "connecting", "rung": STREAMS.name, "lanes": 0}
+            return [{**facts, "problem": self._problem}]
         return [self._end.status(STREAMS, 0 if self._lanes is None else len(self._lanes))]
 
     async def _run(self) -> None:
         """Session after session, with pauses that grow while none of them comes up."""
         failures = 0
         while self.running:
-            pause = HELLO_BACKOFF
+            pause, failures = HELLO_BACKOFF, failures + 1
             try:
-                carried = await self._carry(await self._introduce())
-                failures = 0 if carried else failures + 1
-            except Refused as error:
-                self.log.error(
-                    "tunnel.refused hras={hras} reason={reason}", hras=self._settings.hras, reason=str(error)
-                )
-                pause = REFUSED_PAUSE
+                if await self._carry(await self._introduce()):
+                    failures = 0
             except RemoteError as error:
-                failures += 1
-                self.log.warn(
-                    "tunnel.failed hras={hras} reason={reason}", hras=self._settings.hras, reason=str(error)
-                )
+                pause = self._failed(error)
             except CancelledError:
                 raise
             except Exception:
                 # A fault of ours; without a tunnel this half is of no use, so it goes on trying.
-                failures += 1
                 self.log.failure("tunnel.failed hras={hras}", hras=self._settings.hras)
-            await self._rest(pause.delay(max(failures, 1), random()))
+            if self.running:
+                await self._rest(pause.delay(max(failures, 1), random()))
+
+    def _failed(self, error: RemoteError) -> Backoff:
+        """Tell why there is no tunnel; returns how long to wait."""
+        self._problem, hras = str(error), self._settings.hras
+        if isinstance(error, Replaced):
+            self.log.error("tunnel.replaced site={site} reason={reason}", site=self._site, reason=str(error))
+            return REPLACED_PAUSE
+        if isinstance(error, Refused):
+            self.log.error("tunnel.refused hras={hras} reason={reason}", hras=hras, reason=str(error))
+            return REFUSED_PAUSE
+        self.log.warn("tunnel.failed hras={hras} reason={reason}", hras=hras, reason=str(error))
+        return HELLO_BACKOFF
 
     async def _introduce(self) -> SessionKey:
         """Prove the secret, have HRAS prove it, and get a session; raises RemoteError."""
@@ -181,20 +195,24 @@ class TunnelClient(Service):
         raise RemoteError(f"{path} was answered {answer.status} {reason or '(not by HRAS)'}")
 
     async def _carry(self, key: SessionKey) -> bool:
-        """Keep lanes open until the session is over; whether it was up at all."""
+        """Keep lanes open until the session is over; whether it was up at all. Raises Replaced."""
         link = Link(Role.CLIENT, self._reactor.seconds())
         end = self._end = TunnelEnd(
             self._reactor, link, TUNNEL, self._settings.hello, self._listener, self._drop_lanes
         )
         number = failures = 0
-        while not end.closed:
+        self._problem = ""
+        while self.running and not end.closed:
             number += 1
             before = link.joined
             await self._open_lanes(end, key, number)
             failures = 1 if link.joined > before else failures + 1
-            if not end.closed:
+            if self.running and not end.closed:
                 await self._rest(LANE_BACKOFF.delay(failures, random()))
         self._end = None
+        end.abandon()
+        if end.replaced:
+            raise Replaced("Another HRAC runs as this site, and has its tunnel now; each needs its own site")
         return link.joined > 0
 
     async def _open_lanes(self, end: TunnelEnd, key: SessionKey, number: int) -> None:
@@ -209,6 +227,12 @@ class TunnelClient(Service):
         if self._lanes is not None:
             self.log.info("tunnel.cut reason={reason}", reason=reason)
             self._lanes.close()
+
+    def _give_up(self, work: Deferred[None]) -> None:
+        """Nobody has heard the goodbye in time."""
+        if self._end is not None:
+            self._end.abandon()
+        work.cancel()
 
     def _rest(self, seconds: float) -> Deferred[None]:
         return deferLater(self._reactor, seconds)

@@ -46,8 +46,10 @@ class TunnelEnd:
         self._lane: SendingLane | None = None
         self._decoder = Decoder()
         self._timer: Any = None
+        #: Whether the session ended because somebody else has opened one for the same site.
+        self.replaced = False
         self._since = reactor.seconds()
-        self._bytes_in = self._bytes_out = self._unknown = 0
+        self._bytes_in = self._bytes_out = self._unknown = self._faults = 0
         self._arm()
 
     @property
@@ -75,7 +77,7 @@ class TunnelEnd:
         """Bytes came on the receiving lane."""
         self._bytes_in += len(data)
         try:
-            frames = self._decoder.feed(data, self._media)
+            frames = self._feed(data)
         except FrameError as error:
             self.lost(str(error))
             return
@@ -91,6 +93,12 @@ class TunnelEnd:
         """The session is over."""
         self._perform(self._link.end(reason, self._reactor.seconds()))
 
+    def say_goodbye(self) -> bool:
+        """Let the other half end the session, as this one is about to stop; whether it can be told."""
+        told = self._link.say_goodbye()
+        self.pump()
+        return told
+
     def abandon(self) -> None:
         """This half stops: close everything and tell nobody."""
         self._link.end("", self._reactor.seconds())
@@ -103,16 +111,17 @@ class TunnelEnd:
         self._link.set_busy(busy, self._reactor.seconds())
         self._arm()
 
-    def send(self, frame: Frame) -> None:
-        """Send a sure frame, once and in order; after the end of the session it is dropped."""
+    def send(self, frame: Frame) -> bool:
+        """Send a sure frame, once and in order; false after the end of the session."""
         if self.closed:
-            return
+            return False
         try:
             outputs = self._link.send(frame, self._reactor.seconds())
         except LocalError as error:
             self.log.error("tunnel.unsendable leg={leg} reason={reason}", leg=self._leg, reason=str(error))
-            return
+            return False
         self._perform(outputs)
+        return True
 
     def send_media(self, batch: bytes, packets: int) -> None:
         """Send media frames at once, or drop them when that is not possible in time."""
@@ -151,8 +160,24 @@ class TunnelEnd:
             "bytes_out": self._bytes_out,
             "media_dropped": outbox.media_dropped,
             "unknown_frames": self._unknown + self._decoder.unknown,
+            "media_faults": self._faults,
             "reconnects": max(0, link.joined - 1),
         }
+
+    def _feed(self, data: bytes) -> list[Frame]:
+        """A fault in handling media must not cost the lane: what this read brought is read once more,
+        without its media."""
+        decoder = self._decoder
+        try:
+            return decoder.feed(data, self._media)
+        except FrameError:
+            raise
+        except Exception:
+            if self._faults == 0:
+                self.log.failure("tunnel.media_failed leg={leg}", leg=self._leg)
+            self._faults += 1
+            # The decoder takes its note of what is left at the end: it has not moved.
+            return decoder.feed(data, _no_media)
 
     def _perform(self, outputs: list[Output]) -> None:
         for output in outputs:
@@ -198,3 +223,7 @@ class TunnelEnd:
 
     def _ring(self) -> None:
         self._perform(self._link.tick(self._reactor.seconds()))
+
+
+def _no_media(_head: bytes, _relay_port: int, _payload: bytes) -> None:
+    """Media that is dropped."""

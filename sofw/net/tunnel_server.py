@@ -13,6 +13,7 @@ from sofw.net.lane import ReceivingLane, SendingLane
 from sofw.net.tunnel_end import TunnelEnd
 from sofw.net.tunnel_http import tunnel_site
 from sofw.tunnel.exchange import (
+    REPLACED,
     Claim,
     ExchangeError,
     Hello,
@@ -26,6 +27,9 @@ from sofw.tunnel.frame import Frame
 from sofw.tunnel.link import Link, Role, TunnelListener
 from sofw.tunnel.proof import Challenges, SessionKey, check_claim, prove_session
 from sofw.tunnel.rungs import STREAMS, Direction
+
+#: How many replaced sessions are remembered; an HRAC that lost one asks for it again within seconds.
+MAX_REPLACED = 256
 
 
 class ServerLane:
@@ -113,16 +117,17 @@ class TunnelServer:
         self._sessions: dict[str, ServerSession] = {}
         self._by_leg: dict[str, ServerSession] = {}
         self._busy: set[str] = set()
+        #: Sessions that another one of the same site has replaced → the site, or "" when it has been told.
+        self._replaced: dict[str, str] = {}
 
     def site(self) -> Site:
         """The web site on which tunnels are accepted, to be listened with."""
         return tunnel_site(self._reactor, self)
 
-    def send(self, leg: str, frame: Frame) -> None:
-        """Send a sure frame to a site; without a session there it is dropped."""
+    def send(self, leg: str, frame: Frame) -> bool:
+        """Send a sure frame to a site; false without a session there."""
         session = self._by_leg.get(leg)
-        if session is not None:
-            session.end.send(frame)
+        return session is not None and session.end.send(frame)
 
     def send_media(self, leg: str, batch: bytes, packets: int) -> None:
         """Send media frames to a site."""
@@ -143,8 +148,9 @@ class TunnelServer:
         self._close(leg, "The site was deleted")
 
     def stop(self) -> None:
-        """Close every lane; the listener is not told."""
+        """Say goodbye and close every lane; the listener is not told."""
         for session in self._sessions.values():
+            session.end.say_goodbye()
             session.end.abandon()
         self._sessions.clear()
         self._by_leg.clear()
@@ -179,6 +185,9 @@ class TunnelServer:
     def open_lane(self, request: LaneRequest, direction: Direction, transport: Any) -> ServerLane:
         """HTTP: the request for a lane; raises ExchangeError."""
         session = self._sessions.get(request.session)
+        if request.session in self._replaced:
+            self._report_two(request.session, transport)
+            raise ExchangeError("Another HRAC has opened a session for this site", REPLACED)
         if session is None or session.end.closed:
             raise ExchangeError("There is no such session", 404)
         return session.open(request, direction, transport)
@@ -186,6 +195,8 @@ class TunnelServer:
     def _grant(self, claim: Claim, secret: bytes) -> bytes:
         """A new session; it replaces the one the site has."""
         leg = claim.hello.site
+        if leg in self._by_leg:
+            self._remember(self._by_leg[leg])
         self._close(leg, "The site opened a new session")
         self._forget_closed()
         name = secrets.token_hex(16)
@@ -194,6 +205,22 @@ class TunnelServer:
         session.end.set_busy(leg in self._busy)
         self._sessions[name] = self._by_leg[leg] = session
         return session_body(name, prove_session(secret, claim.nonce, claim.challenge, name))
+
+    def _remember(self, replaced: ServerSession) -> None:
+        while len(self._replaced) >= MAX_REPLACED:
+            del self._replaced[next(iter(self._replaced))]
+        self._replaced[replaced.key.session] = replaced.end.hello.site
+
+    def _report_two(self, session: str, transport: Any) -> None:
+        """Only an HRAC that still runs asks for lanes of a session that was replaced; said once."""
+        site, self._replaced[session] = self._replaced[session], ""
+        if not site:
+            return
+        self.log.error(
+            "tunnel.replaced site={site} peer={peer} reason=two HRACs run as this site; each needs its own",
+            site=site,
+            peer=getattr(transport.getPeer(), "host", "?"),
+        )
 
     def _close(self, leg: str, reason: str) -> None:
         session = self._by_leg.pop(leg, None)

@@ -103,9 +103,9 @@ class Hrac(Service):
         """A phone's connection closed."""
         self._performer.perform(self._core.flow_closed(flow))
 
-    def send(self, leg: str, frame: Frame) -> None:
+    def send(self, leg: str, frame: Frame) -> bool:
         """Performer: a frame for HRAS; there is but one tunnel here."""
-        self._tunnel.send(frame)
+        return self._tunnel.send(frame)
 
     def set_busy(self, leg: str, busy: bool) -> None:
         """Performer: HRAS says that calls are up, or that there are none any more."""

@@ -21,6 +21,8 @@ from sofw.errors import RemoteError
 
 HELLO_PATH = "/tunnel/hello"
 SESSION_PATH = "/tunnel/session"
+#: The status that refuses a lane because another HRAC has opened a session for the same site.
+REPLACED = 409
 #: A hello with all it may say is well below this.
 MAX_BODY = 16384
 #: The length of nonces and session ids, in hexadecimal digits: 16 bytes.

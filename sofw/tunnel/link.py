@@ -35,7 +35,7 @@ IDLE = (15.0, 10.0)
 BUSY = (1.0, 3.0)
 
 _DUMMY = Struct("!BQ")
-_ASK, _ANSWER = 0, 1
+_ASK, _ANSWER, _GOODBYE = 0, 1, 2
 
 
 class TunnelListener(Protocol):
@@ -209,6 +209,12 @@ class Link:
             return []
         return self.end("The other half takes no frames", now)
 
+    def say_goodbye(self) -> bool:
+        """This half is about to stop: let the other one end the session now; whether it can be told."""
+        if self.state is State.UP:
+            self.outbox.put_own(DataType.DUMMY, _DUMMY.pack(_GOODBYE, 0))
+        return self.state is State.UP
+
     def received(self, frames: list[Frame], now: float) -> list[Output]:
         """What the receiving lane brought, except media."""
         outputs: list[Output] = []
@@ -242,7 +248,7 @@ class Link:
             raise AckError("The lane did not open with an ack frame")
         outputs = self._try_join(now, heard=True)
         if frame.type == DataType.DUMMY:
-            self._take_dummy(frame.data, now)
+            outputs += self._take_dummy(frame.data, now)
         elif is_sure(frame.type):
             outputs += self._take_sure(frame)
         return outputs
@@ -264,9 +270,9 @@ class Link:
         self.outbox.handled = number
         return [Deliver(frame)] if isinstance(frame.type, DataType) else []
 
-    def _take_dummy(self, data: bytes, now: float) -> None:
+    def _take_dummy(self, data: bytes, now: float) -> list[Output]:
         if len(data) < _DUMMY.size:
-            return
+            return []
         kind, stamp = _DUMMY.unpack_from(data)
         if kind == _ASK:
             self.outbox.put_own(DataType.DUMMY, _DUMMY.pack(_ANSWER, stamp))
@@ -275,6 +281,9 @@ class Link:
             # An answer to an older question is a sign of life too; the newer one stays open.
             latest = stamp == _stamp(self._asked)
             self._answer_by = None if latest else now + self._pace[1]
+        elif kind == _GOODBYE:
+            return self.end("The other half has stopped", now)
+        return []
 
     def _ask(self, now: float) -> None:
         interval, limit = self._pace

@@ -82,11 +82,12 @@ class Recorder:
         """As Media."""
         self.events.append(("close", port))
 
-    def send(self, leg: str, frame: Frame) -> None:
-        """As Tunnels; what no frame can hold is an error there."""
+    def send(self, leg: str, frame: Frame) -> bool:
+        """As Tunnels; what no frame can hold is an error there, and "nobody" has no session."""
         if len(frame.data) > 0xFFFF:
             raise LocalError("too long for a frame")
         self.events.append(("frame", leg, frame))
+        return leg != "nobody"
 
     def set_busy(self, leg: str, busy: bool) -> None:
         """As Tunnels."""
@@ -195,6 +196,15 @@ class Performing(SynchronousTestCase):
             with self.subTest(action):
                 self.performer.perform([action])
                 self.assertEqual(self.events(), events)
+
+    def test_no_session(self) -> None:
+        """SIP for a site without a session has failed at once; the core hears of it."""
+        there = Flow("nobody", Transport.UDP, Address("192.168.1.10", 5060), 5060)
+        self.performer.perform([SendSip(there, b"x", "key")])
+        events = self.events()
+        self.assertEqual(events[0], ("frame", "nobody", sip_frame(there, b"x")))
+        self.assertEqual(events[1][1], "sip.unreachable flow={flow}")
+        self.assertEqual(events[2:], [("failed", "key", 0.0)])
 
     def test_order(self) -> None:
         """The port opens before the message that names it leaves."""

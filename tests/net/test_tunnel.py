@@ -11,7 +11,10 @@ from twisted.internet.task import deferLater
 from twisted.logger import capturedLogs, formatEvent
 
 from sofw.address import OUTSIDE, Address
+from sofw.net import tunnel_client
 from sofw.net.tunnel_client import REFUSED_PAUSE, TunnelClient
+from sofw.net.tunnel_end import TunnelEnd
+from sofw.tunnel.backoff import Backoff
 from sofw.tunnel.frame import DataType, Frame, encode
 from sofw.tunnel.link import TUNNEL
 from tests.net.tunnels import HELLO, PASSWORD, PHONE, SITE, USER, TinyProxy, TunnelCase, awaited, sip
@@ -63,14 +66,51 @@ class StraightTests(TunnelCase):
 
     @awaited
     async def test_replaced(self) -> None:
-        """An HRAC that was restarted replaces its session; what was sent to the old one is not sent again."""
-        first = self.start_client()
-        await self.hras.until("up")
-        first.stopService()
-        self.server.send(SITE, sip("lost"))
+        """An HRAC that was restarted after a crash replaces its session; what the old one missed is lost."""
+        self.patch(tunnel_client, "LANE_BACKOFF", Backoff(60.0, 60.0))
+        self.start_client()
+        await gatherResults([self.hras.until("up"), self.hrac.until("up")])
         self.hrac.events.clear()
         self.start_client()
         await gatherResults([self.hras.until("up", "down", "up"), self.hrac.until("up")])
+
+    @awaited
+    async def test_goodbye(self) -> None:
+        """An HRAC that stops ends its session in HRAS at once; sending there tells that nobody is there."""
+        client = self.start_client()
+        await gatherResults([self.hras.until("up"), self.hrac.until("up")])
+        self.assertTrue(self.server.send(SITE, sip("a")) and client.send(sip("b")))
+        await gatherResults([self.hras.until("up", "b"), self.hrac.until("up", "a")])
+        await client.stopService()
+        self.assertEqual((self.hras.words(), self.hrac.words()), (["up", "b", "down"], ["up", "a"]))
+        self.assertFalse(self.server.send(SITE, sip("c")) or client.send(sip("c")))
+        self.assertEqual((self.server.status(), client.status()[0]["state"]), ([], "connecting"))
+
+    @awaited
+    async def test_goodbye_unheard(self) -> None:
+        """When HRAS does not answer the goodbye, HRAC stops all the same."""
+        client = self.start_client()
+        await self.hrac.until("up")
+        self.patch(tunnel_client, "GOODBYE_LIMIT", 0.01)
+        self.patch(TunnelEnd, "say_goodbye", lambda _end: True)
+        await client.stopService()
+        self.assertEqual(client.status()[0]["state"], "connecting")
+
+    @awaited
+    async def test_two_hracs(self) -> None:
+        """Of two HRACs of one site the one that is replaced says so and waits long; HRAS names it too."""
+        with capturedLogs() as events:
+            first = self.start_client()
+            await self.hras.until("up")
+            pauses = self.watch_pauses(first)
+            self.start_client()
+            await self.until_long(pauses)
+        self.assertEqual(self.hras.words(), ["up", "down", "up"])
+        lines = [formatEvent(event) for event in events if "tunnel.replaced" in str(event.get("log_format"))]
+        self.assertEqual(len(lines), 2)
+        for line in lines:
+            self.assertIn("each needs its own", line)
+        self.assertIn("Another HRAC", str(first.status()[0]["problem"]))
 
     @awaited
     async def test_hras_restarts(self) -> None:

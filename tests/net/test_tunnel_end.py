@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
@@ -113,10 +114,37 @@ class EndTests(SynchronousTestCase):
         self.assertEqual(self.told.words(), ["up", "voice"])
         self.assertEqual(len(self.dropped), 1)
 
+    def test_media_fails(self) -> None:
+        """Where the listener fails on media, the rest of that read and all later ones are still taken."""
+        good, told = self.told.media, iter((ValueError("bad"), ValueError("bad"), None))
+
+        def media(*args: Any) -> None:
+            error = next(told)
+            if error:
+                raise error
+            good(*args)
+
+        self.end = self.joined(media)
+        number = Frame(DataType.ACK, None, 0, bytes(15) + b"\1")
+        self.end.received(encode(number) + VOICE + encode(sip("a")) + VOICE)
+        self.end.received(VOICE)
+        self.end.received(encode(sip("b")) + VOICE)
+        self.assertEqual(self.told.words(), ["up", "up", "a", "voice", "b"])
+        self.assertEqual(self.end.status(STREAMS, 2)["media_faults"], 2)
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+
+    def joined(self, media: Any) -> TunnelEnd:
+        """Another end, of an HRAS, whose listener takes media so."""
+        self.told.media = media  # type: ignore[method-assign]
+        end = TunnelEnd(self.clock, Link(Role.SERVER, 0), "site", HELLO, self.told, self.dropped.append)
+        end.receiving_opened()
+        end.sending_opened(FakeLane(end.pump))
+        return end
+
     def test_abandon(self) -> None:
         """A half that stops closes its lanes and tells nobody; no timer is left."""
         self.end.abandon()
-        self.end.send(sip("a"))
+        self.assertFalse(self.end.send(sip("a")))
         self.assertEqual((self.told.words(), len(self.dropped)), (["up"], 1))
         self.assertEqual(self.clock.getDelayedCalls(), [])
 

@@ -176,9 +176,30 @@ class DummyTests(SynchronousTestCase):
         """Dummies that are too short, of an unknown kind or from the future change nothing."""
         hrac, _ = joined()
         before = hrac.link.due
-        for data in (b"", b"\1", b"\2" + bytes(8), b"\1" + b"\xff" * 8):
+        for data in (b"", b"\1", b"\3" + bytes(8), b"\1" + b"\xff" * 8):
             hrac.receive([Frame(DataType.DUMMY, None, 0, data)])
         self.assertEqual((hrac.noted(), hrac.take(), hrac.link.due), ([], [], before))
+
+
+class GoodbyeTests(SynchronousTestCase):
+    """A half that stops says so."""
+
+    def test_goodbye(self) -> None:
+        """Either half ends the session when it hears it, and what was sent before it still counts."""
+        for leaves, stays in (joined(), reversed(joined())):
+            leaves.note(leaves.link.send(sip("last"), 0))
+            self.assertTrue(leaves.link.say_goodbye())
+            stays.receive(leaves.take()[::-1])
+            why = "The other half has stopped"
+            self.assertEqual(stays.noted(), [Deliver(sip("last")), DropLanes(why), Down(why)])
+            self.assertIs(stays.link.state, State.CLOSED)
+
+    def test_nobody_to_tell(self) -> None:
+        """Without lanes nothing is said, then or later."""
+        hrac, _ = joined()
+        hrac.note(hrac.link.lost("cut", 0))
+        self.assertFalse(hrac.link.say_goodbye())
+        self.assertEqual(hrac.take(), [])
 
 
 class LossTests(SynchronousTestCase):
