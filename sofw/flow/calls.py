@@ -20,7 +20,7 @@ from sofw.rtp.ports import NoPorts, PortPairs
 from sofw.rtp.table import End, Row, Table
 from sofw.sdp.body import find_sdp, replace_sdp
 from sofw.sdp.rewrite import MediaAddress, Terminal, rewrite, terminals
-from sofw.sdp.session import SdpError, format_session, parse_session
+from sofw.sdp.session import SdpError, parse_session
 from sofw.sip.message import Message, Request, Response, SipError
 
 M = TypeVar("M", Request, Response)
@@ -193,8 +193,8 @@ class Calls:
         if elsewhere:
             self._restore(noted)
         host = self._leg((call.callee if from_caller else call.caller).leg).host
-        fresh = format_session(rewrite(session, places, host))
-        return evolve(message, body=replace_sdp(content_type, message.body, fresh)), actions
+        fresh = replace_sdp(content_type, message.body, rewrite(session, places, host))
+        return evolve(message, body=fresh), actions
 
     def keep(self, call: Call, change: Change) -> list[Action]:
         """What was offered and answered stands; streams that were refused are over."""

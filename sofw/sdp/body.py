@@ -35,6 +35,8 @@ def replace_sdp(content_type: str, body: bytes, sdp: bytes) -> bytes:
 
 
 def _span(content_type: str, body: bytes) -> slice | None:
+    if content_type.strip().lower() == "application/sdp":  # as nearly all have it
+        return slice(0, len(body)) if body else None
     head = Message()
     head["Content-Type"] = content_type.replace("\r", " ").replace("\n", " ")
     found = list(_spans(head, body, 0, len(body), 0))

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from attrs import evolve, frozen
 
 from sofw.address import Address
-from sofw.sdp.session import HOLD, ORIGIN, Line, Media, SdpError, Session, host_of, session_of
+from sofw.sdp.session import HOLD, ORIGIN, Line, Media, SdpError, Session, format_lines, host_of
 
 #: Other ways round the relay: ICE (RFC 8839 §5), whose checks would find the private addresses or fail, and
 #: alternative addresses (RFC 6947). Without them the far side uses c= and m= (RFC 8839 §4.2.5).
@@ -46,8 +46,8 @@ def terminals(session: Session) -> tuple[Terminal, ...]:
     return tuple(_terminal(media) for media in session.media)
 
 
-def rewrite(session: Session, media: Sequence[MediaAddress | None], origin_host: str) -> Session:
-    """Put the relay's addresses into c=, m=, a=rtcp and o=; all else stays byte for byte.
+def rewrite(session: Session, media: Sequence[MediaAddress | None], origin_host: str) -> bytes:
+    """The body with the relay's addresses in c=, m=, a=rtcp and o=; all else stays byte for byte.
 
     `media` has one entry per m-line; None refuses the stream (port 0). Hold by 0.0.0.0 stays. ICE goes, and
     so does a BUNDLE group when its streams no longer share one port (RFC 9143 §7). Attributes with addresses
@@ -66,7 +66,7 @@ def rewrite(session: Session, media: Sequence[MediaAddress | None], origin_host:
             lines += _refuse(stream, origin_host)
         else:
             lines += _carry(stream, place, origin_host, newline)
-    return session_of(tuple(lines))
+    return format_lines(lines)
 
 
 def _terminal(media: Media) -> Terminal:
@@ -115,9 +115,9 @@ def _missing(media: Media, place: MediaAddress, origin_host: str) -> Iterator[tu
 def _replace_addresses(line: Line, host: str) -> Line:
     """The host in a c= or o= line; the rest of o= says which session and version this is."""
     if line.type == "c" and not _is_hold(line):
-        return evolve(line, value=_network(host))
+        return Line(line.type, _network(host), line.end)
     if line.type == "o" and (match := ORIGIN.fullmatch(line.value)):
-        return evolve(line, value=match[1] + b" " + _network(host))
+        return Line(line.type, match[1] + b" " + _network(host), line.end)
     return line
 
 

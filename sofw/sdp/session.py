@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from itertools import pairwise
 
@@ -23,6 +24,8 @@ MAX_SIZE = 65535
 MAX_MEDIA = 32
 #: Where "send me nothing" used to be said before RFC 3264 (its §8.4).
 HOLD = "0.0.0.0"
+#: How many addresses are remembered as good: those of the phones whose calls come and go now.
+MEMORY = 512
 
 DIRECTIONS = ("sendrecv", "sendonly", "recvonly", "inactive")
 
@@ -116,11 +119,7 @@ def parse_session(body: bytes) -> Session:
     """Read an SDP body; raises SdpError saying what is wrong with it."""
     if len(body) > MAX_SIZE:
         raise SdpError(f"The SDP is larger than {MAX_SIZE} bytes")
-    return session_of(_split(body))
-
-
-def session_of(lines: tuple[Line, ...]) -> Session:
-    """Read what lines say; raises SdpError."""
+    lines = _split(body)
     if not lines or lines[0].type != "v" or lines[0].value.strip() != b"0":
         raise SdpError("The SDP does not begin with v=0")
     for line in lines:
@@ -135,9 +134,14 @@ def session_of(lines: tuple[Line, ...]) -> Session:
 
 
 def format_session(session: Session) -> bytes:
-    """The body as it was received, but for the lines that were changed."""
+    """The body as it was received."""
     streams = (line for media in session.media for line in media.lines)
-    return b"".join(map(bytes, (*session.lines, *streams)))
+    return format_lines((*session.lines, *streams))
+
+
+def format_lines(lines: Iterable[Line]) -> bytes:
+    """The bytes of lines."""
+    return b"".join(map(bytes, lines))
 
 
 def host_of(line: Line) -> str:
@@ -199,6 +203,7 @@ def _rtcp(lines: tuple[Line, ...], host: str) -> Address | None:
     return Address(_unicast(match[2]) if match[2] else host, int(match[1]))
 
 
+@lru_cache(MEMORY)
 def _unicast(text: bytes) -> str:
     """The address as text; names are not looked up, groups and reserved addresses are not sent to."""
     try:
