@@ -45,9 +45,12 @@ class Admission:
     def registrant(self, request: Request, interface: Interface, now: float) -> str:
         """The address-of-record a REGISTER may change (RFC 3261 §10.3 steps 3-5).
 
-        Raises Refusal 401 to ask for credentials, 403 for another user's record, 404 for a foreign domain.
+        Raises Refusal 401 to ask for credentials, 400 for what is no SIP URI, 403 for another user's record,
+        404 for a foreign domain.
         """
         uri = request.to.uri
+        if uri.scheme not in ("sip", "sips"):
+            raise SipError("An address-of-record must be a SIP URI", 400)  # §10.3 step 5
         domain = self.domains.of(uri, interface)
         if domain is None:
             raise SipError(f"This server does not serve the domain {uri.host}", 404)

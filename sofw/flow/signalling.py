@@ -30,6 +30,7 @@ from sofw.sip.message import (
     format_message,
     parse_message,
     response_to,
+    salvage,
 )
 from sofw.sip.proxy import Interface, Refusal
 from sofw.sip.registrar import Registrar, TooBrief, contact_value
@@ -120,7 +121,7 @@ class Signalling:
             return list(self._request(proxy.received(message, flow.remote), flow, now))
         except SipError as error:
             self.counts["malformed"] += 1
-            return list(self._answer_malformed(error, flow))
+            return list(self._answer_malformed(error, error.request or salvage(data), flow))
 
     def timer(self, key: Key, now: float) -> list[Action]:
         """A timer started by one of our actions has run out."""
@@ -304,18 +305,20 @@ class Signalling:
         self.counts[f"refused {error.status}"] += 1
         return response_to(request, error.status, str(error), tag, headers)
 
-    def _answer_malformed(self, error: SipError, flow: Flow) -> Iterator[Action]:
-        """A malformed request is answered without a transaction when it says where to (§16.3)."""
-        request = error.request
+    def _answer_malformed(self, error: SipError, request: Request | None, flow: Flow) -> Iterator[Action]:
+        """A malformed request is answered without a transaction when it says what the answer needs (§16.3).
+
+        When its Via cannot be read either, the answer goes to where the request came from.
+        """
         if request is None or request.method == "ACK":
             return
+        reply = flow
         try:
             request = proxy.received(request, flow.remote)
-            response = response_to(request, error.status, str(error), self._fresh())
             reply = self._reply_flow(request, flow)
         except SipError:
-            return
-        yield SendSip(reply, format_message(response))
+            self.counts["malformed Vias"] += 1
+        yield SendSip(reply, format_message(response_to(request, error.status, str(error), self._fresh())))
 
     def _reply_flow(self, request: Request, flow: Flow) -> Flow:
         """Where answers go: the same connection, or for UDP what the Via says (§18.2.2, RFC 3581)."""

@@ -211,16 +211,17 @@ def _unicast(text: bytes) -> str:
         address = IPv6Address(host) if ":" in host else IPv4Address(host)
     except ValueError:
         raise SdpError(f"The address {_text(text)!r} in the SDP is not an IP address") from None
+    if isinstance(address, IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped  # a socket for both kinds names IPv4 so (RFC 5118 §4.9)
+        host = str(address)
     if host != HOLD and (address.is_multicast or address.is_unspecified or _is_no_host(address)):
         raise SdpError(f"The address {host!r} in the SDP is not the address of a single host")
     return host
 
 
 def _is_no_host(address: IPv4Address | IPv6Address) -> bool:
-    """Broadcast and class E; IPv6 with a zone, which means nothing elsewhere, or with IPv4 in disguise."""
-    if isinstance(address, IPv4Address):
-        return address.is_reserved
-    return address.scope_id is not None or address.ipv4_mapped is not None
+    """Broadcast and class E; IPv6 with a zone, which means nothing elsewhere."""
+    return address.is_reserved if isinstance(address, IPv4Address) else address.scope_id is not None
 
 
 def _direction(lines: Iterable[Line]) -> str:

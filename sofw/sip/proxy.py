@@ -13,7 +13,7 @@ from attrs import evolve, frozen
 from sofw.address import Address, Transport, bracketed, is_ip
 from sofw.sip.headers import Headers, Via, format_via
 from sofw.sip.message import Request, Response, SipError, check_request
-from sofw.sip.uri import Uri, parse_uri
+from sofw.sip.uri import Uri, format_uri, parse_uri
 
 COOKIE = "z9hG4bK"
 DEFAULT_MAX_FORWARDS = 70
@@ -149,7 +149,15 @@ def forwarded(
     headers = headers.prepend("Record-Route", *record_routes)
     headers = headers.prepend("Route", *routes)
     headers = headers.replace("Via", via) if hide_vias else headers.prepend("Via", via)
-    return evolve(request, uri=uri, headers=headers)
+    return evolve(request, uri=request_uri(uri), headers=headers)
+
+
+def request_uri(text: str) -> str:
+    """A target's URI without what a Request-URI must not have: headers, method (§16.6 step 2, §19.1.1)."""
+    uri = parse_uri(text)
+    if not uri.host or not (uri.headers or uri.has_param("method")):
+        return text
+    return format_uri(evolve(uri.without_param("method"), headers=""))
 
 
 def strictly_routed(request: Request) -> Request:
@@ -208,7 +216,8 @@ def transport_of(uri: Uri) -> Transport:
 
 def destination(uri: Uri) -> tuple[str, int]:
     """Host and port of a hop, with maddr honoured (§19.1.1)."""
-    host = uri.param("maddr") or uri.host
+    # What RFC 3261's own grammar makes of "::" before an IPv4 part (RFC 5118 §4.10).
+    host = (uri.param("maddr") or uri.host).replace(":::", "::")
     if is_ip(host.strip("[]")):
         host = host.strip("[]")
     return host, uri.port or default_port(uri)

@@ -107,10 +107,10 @@ class Registrants(Case):
                     self.assertEqual(self.assertRaises(SipError, self.ask, given).status, expected)
 
     def test_foreign_domain(self) -> None:
-        """404, and nobody is asked for a password."""
-        for to in ("sip:alice@elsewhere.org", "tel:123"):
+        """404, or 400 for what can be no address-of-record; nobody is asked for a password."""
+        for to, status in (("sip:alice@elsewhere.org", 404), ("tel:123", 400), ("isbn:2983792873", 400)):
             error = self.assertRaises(SipError, self.ask, request("REGISTER", "sip:x@y", to))
-            self.assertEqual(error.status, 404)
+            self.assertEqual(error.status, status)
 
     def test_stale(self) -> None:
         """A right answer to an old nonce is asked again without blame, so that no user is bothered."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import count
 
 from sofw.address import OUTSIDE, Address, Flow, Transport
@@ -82,23 +83,24 @@ def reply(to: Request, status: int, flow: Flow, user: str, body: bytes = b"", he
 class World:
     """What the outside world sees of one HRAS, with sites tokyo and osaka."""
 
-    def __init__(self, silence: float = 60.0) -> None:
+    def __init__(
+        self, silence: float = 60.0, host: str = HRAS, admission: Callable[..., Admission] = Admission
+    ) -> None:
         numbers = count(1)
         self.now = 1000.0
         self.timers: dict[tuple[object, ...], float] = {}
         self.table = Table()
-        self.calls = Calls(self.table, MediaLeg(HRAS, PortPairs(20000, 20099)), silence, 600.0)
+        self.calls = Calls(self.table, MediaLeg(host, PortPairs(20000, 20099)), silence, 600.0)
         self.registrar = Registrar(Limits())
         self.hashes = {
             (user, algorithm): ha1(user, "example.com", "secret", algorithm)
             for user in USERS
             for algorithm in ("MD5", "SHA-256")
         }
-        admission = Admission(Domains(("example.com",)), self._lookup, Challenger(b"n" * 32))
         self.core = Signalling(
-            Interface(OUTSIDE, HRAS, 5060),
+            Interface(OUTSIDE, host, 5060),
             self.registrar,
-            admission,
+            admission(Domains(("example.com",)), self._lookup, Challenger(b"n" * 32)),
             self.calls,
             Sealer(b"t" * 32),
             b"l" * 32,

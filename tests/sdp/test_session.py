@@ -51,6 +51,11 @@ class ParseTests(SynchronousTestCase):
         )
         self.assertEqual([media.host for media in session.media], ["10.0.0.1", "2001:db8::7"])
 
+    def test_ipv4_mapped(self) -> None:
+        """An IPv4 address in IPv6 spelling is meant as IPv4 (RFC 5118 §4.9)."""
+        body = b"v=0\r\nc=IN IP6 ::ffff:192.0.2.2\r\nm=audio 4000 RTP/AVP 0\r\n"
+        self.assertEqual(parse_session(body).media[0].host, "192.0.2.2")
+
     def test_rtcp(self) -> None:
         """a=rtcp is read with and without an address."""
         cases = {
