@@ -118,6 +118,10 @@ class MediaSockets:
         self._reactor.removeReader(self)
         self._epoll.close()
 
+    def status(self) -> dict[str, object]:
+        """Open ports, and what came to nothing, for the operator."""
+        return {"ports": len(self), "late": self.late, "unsent": self.unsent, "unread": self.unread}
+
     def flush(self) -> None:
         """Send what the relay has for us: at the end of each turn of sockets or tunnel."""
         outgoing, batches = self._relay.take()

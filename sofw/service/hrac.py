@@ -139,6 +139,7 @@ class Hrac(Service):
             "uptime": round(self._reactor.seconds() - self._since),
             "open_ports": len(self._core.open_ports),
             "dropped": dict(self._core.counts),
+            "media": {**self._media.status(), "strays": self._relay.strays},
             "tunnels": self._tunnel.status(),
         }
 

@@ -185,6 +185,7 @@ class Hras(Service):
             "domains": list(self._config.domains),
             "registrations": len(self.registrations()),
             **self._core.status(),
+            "media": {**self._media.status(), "strays": self._relay.strays, "unaimed": self._relay.unaimed},
             "tunnels": self._tunnels.status(),
         }
 

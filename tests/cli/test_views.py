@@ -20,6 +20,20 @@ class ViewTests(CliCase):
         self.assertEqual(json.loads(self.sofw("status", "--json").out), status)
         self.assertEqual(self.asked, [(SOCKET, "status", {})] * 2)
 
+    def test_what_a_person_sees(self) -> None:
+        """Of tunnels and streams the telling columns, long names cut short; JSON has everything."""
+        tunnel = {"site": "tokyo", "state": "up", "since": 1.5, "rtt_ms": 0.4, "sure_acked": 7}
+        self.answers = [{"half": "hras", "tunnels": [tunnel]}]
+        shown = "half: hras\n\ntunnels:\nsite   state  rtt_ms\ntokyo  up        0.4\n"
+        self.assertEqual(self.sofw("status"), Ended(0, shown, ""))
+        row = {"To": "b" * 20, "IIP": "10.0.0.1", "made": 3.0, "caller": {"leg": "tokyo", "packets": 9}}
+        self.answers = [[row], [row]]
+        shown = "To            IIP       from caller\nbbbbbbbbbbbb  10.0.0.1            9\n"
+        self.assertEqual(self.sofw("rat"), Ended(0, shown, ""))
+        self.assertEqual(json.loads(self.sofw("rat", "--json").out), [row])
+        self.answers = [[{"call_id": "c" * 30, "state": "up"}]]
+        self.assertEqual(self.sofw("calls"), Ended(0, "call_id       state\ncccccccccccc  up\n", ""))
+
     def test_lists(self) -> None:
         """Each list is a table, JSON, or a sentence when it is empty."""
         for name, nothing in [
