@@ -12,6 +12,7 @@ from twisted.web.server import NOT_DONE_YET, Request, Site
 
 from sofw.net.sockets import tune
 from sofw.net.twisted_private import request_line
+from sofw.net.visitors import VisitorChannel, Visitors
 from sofw.tunnel.exchange import (
     HELLO_PATH,
     MAX_BODY,
@@ -52,19 +53,30 @@ class Tunnels(Protocol):
     def open_lane(self, request: LaneRequest, direction: Direction, transport: Any) -> Lane: ...
 
 
-def tunnel_site(reactor: Any, tunnels: Tunnels) -> Site:
+def tunnel_site(reactor: Any, tunnels: Tunnels, visitors: Visitors) -> Site:
     """The web site of an HRAS."""
-    return TunnelSite(tunnels, reactor=reactor)
+    return TunnelSite(tunnels, visitors, reactor=reactor)
 
 
 class TunnelSite(Site):
     """A Site that streams request bodies and keeps no access log of its own."""
 
-    def __init__(self, tunnels: Tunnels, reactor: Any) -> None:
+    protocol: Any = VisitorChannel
+
+    def __init__(self, tunnels: Tunnels, visitors: Visitors, reactor: Any) -> None:
         self.tunnels = tunnels
+        self._visitors = visitors
         super().__init__(
             TunnelResource(tunnels), requestFactory=TunnelRequest, timeout=IDLE_LIMIT, reactor=reactor
         )
+
+    def buildProtocol(self, addr: Any) -> Any:
+        """Twisted: somebody has connected; None closes the connection."""
+        if not self._visitors.admit(addr.host):
+            return None
+        channel = super().buildProtocol(addr)
+        channel.visitors, channel.host = self._visitors, addr.host
+        return channel
 
     def log(self, request: Any) -> None:
         """Twisted: a request is complete. What matters is logged where it happens."""
@@ -82,6 +94,7 @@ class TunnelRequest(Request):
     def gotLength(self, length: int | None) -> None:
         """Twisted: the headers are there, the body is not yet (None: chunked)."""
         tune(self.channel.transport)
+        self.channel.hurry()
         self.content = BytesIO()
         # Twisted would read forms whole and parse them; we have none.
         self.requestHeaders.removeHeader(b"content-type")
@@ -105,6 +118,7 @@ class TunnelRequest(Request):
 
     def process(self) -> None:
         """Twisted: the request is complete."""
+        self.channel.relax()
         if self._lane is not None:
             self._lane.lost("The upward request has ended")
         if not self._refused:
@@ -123,6 +137,7 @@ class TunnelRequest(Request):
         except ExchangeError as error:
             self._refuse(error)
         else:
+            self.channel.relax()
             self._piece = self._lane.start_receiving()
 
     def _refuse(self, error: ExchangeError) -> None:

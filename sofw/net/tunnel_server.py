@@ -12,6 +12,8 @@ from twisted.web.server import Site
 from sofw.net.lane import ReceivingLane, SendingLane
 from sofw.net.tunnel_end import TunnelEnd
 from sofw.net.tunnel_http import tunnel_site
+from sofw.net.visitors import Visitors
+from sofw.tunnel.bucket import Bucket
 from sofw.tunnel.exchange import (
     REPLACED,
     Claim,
@@ -28,6 +30,8 @@ from sofw.tunnel.link import Link, Role, TunnelListener
 from sofw.tunnel.proof import Challenges, SessionKey, check_claim, prove_session
 from sofw.tunnel.rungs import STREAMS, Direction
 
+#: Lines about refusals: so many per second in the long run, so many at once.
+REFUSALS_TOLD = (0.1, 10)
 #: How many replaced sessions are remembered; an HRAC that lost one asks for it again within seconds.
 MAX_REPLACED = 256
 
@@ -117,12 +121,14 @@ class TunnelServer:
         self._sessions: dict[str, ServerSession] = {}
         self._by_leg: dict[str, ServerSession] = {}
         self._busy: set[str] = set()
+        self._refusals = Bucket(*REFUSALS_TOLD)
+        self._untold = 0
         #: Sessions that another one of the same site has replaced → the site, or "" when it has been told.
         self._replaced: dict[str, str] = {}
 
-    def site(self) -> Site:
+    def site(self, visitors: Visitors | None = None) -> Site:
         """The web site on which tunnels are accepted, to be listened with."""
-        return tunnel_site(self._reactor, self)
+        return tunnel_site(self._reactor, self, visitors or Visitors())
 
     def send(self, leg: str, frame: Frame) -> bool:
         """Send a sure frame to a site; false without a session there."""
@@ -173,12 +179,7 @@ class TunnelServer:
             check_claim(secret, claim)
             self._challenges.redeem(claim, self._reactor.seconds())
         except ExchangeError as error:
-            self.log.warn(
-                "tunnel.refused site={site} peer={peer} reason={reason}",
-                site=claim.hello.site,
-                peer=peer,
-                reason=str(error),
-            )
+            self._report_refused(claim.hello.site, peer, str(error))
             raise
         return self._grant(claim, secret or b"")
 
@@ -205,6 +206,20 @@ class TunnelServer:
         session.end.set_busy(leg in self._busy)
         self._sessions[name] = self._by_leg[leg] = session
         return session_body(name, prove_session(secret, claim.nonce, claim.challenge, name))
+
+    def _report_refused(self, site: str, peer: str, reason: str) -> None:
+        """Anybody can be refused as often as they like; the log must not be theirs."""
+        if not self._refusals.take(self._reactor.seconds()):
+            self._untold += 1
+            return
+        self.log.warn(
+            "tunnel.refused site={site} peer={peer} reason={reason} untold={untold}",
+            site=site,
+            peer=peer,
+            reason=reason,
+            untold=self._untold,
+        )
+        self._untold = 0
 
     def _remember(self, replaced: ServerSession) -> None:
         while len(self._replaced) >= MAX_REPLACED:

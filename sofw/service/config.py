@@ -37,10 +37,12 @@ class SipConfig:
 
 @frozen
 class HttpConfig:
-    """Where HRAS listens for tunnels."""
+    """Where HRAS listens for tunnels, and how many connections it accepts, in all and from one address."""
 
     address: str
     port: int
+    max_connections: int
+    max_per_source: int
 
 
 @frozen
@@ -153,6 +155,8 @@ HRAS_OPTIONS = (
     *_sip_options("203.0.113.10"),
     Option("http.address", kinds.LISTEN, like=("sip.listen",)),
     Option("http.port", kinds.PORT, 80),
+    Option("http.max_connections", kinds.integer(10, 50000), 4000),
+    Option("http.max_per_source", kinds.integer(4, 50000), 500),
     *_MEDIA_OPTIONS,
     Option("media.silence", kinds.seconds(5, 86400), 60),
     Option("media.held_silence", kinds.seconds(5, 86400), 600),

@@ -25,6 +25,7 @@ from sofw.net.rtp_udp import MediaSockets, allow_descriptors
 from sofw.net.sip_stream import SipStreams
 from sofw.net.sip_udp import SipUdp
 from sofw.net.tunnel_server import TunnelServer
+from sofw.net.visitors import Visitors
 from sofw.rtp.ports import PortPairs
 from sofw.rtp.table import Table
 from sofw.service.config import HrasConfig, load_hras
@@ -85,6 +86,7 @@ class Hras(Service):
         )
         self._relay = MediaRelay(table, reactor.seconds)
         self._tunnels = TunnelServer(reactor, self._site_secret, self)
+        self._visitors = Visitors(config.http.max_connections, config.http.max_per_source)
         self._media = MediaSockets(reactor, media.listen, self._relay, self._tunnels.send_media, media.tick)
         self._udp = SipUdp(OUTSIDE, self.received)
         self._tcp = SipStreams(reactor, OUTSIDE, self.received, self.flow_closed)
@@ -186,6 +188,7 @@ class Hras(Service):
             "registrations": len(self.registrations()),
             **self._core.status(),
             "media": {**self._media.status(), "strays": self._relay.strays, "unaimed": self._relay.unaimed},
+            "web": self._visitors.status(),
             "tunnels": self._tunnels.status(),
         }
 
@@ -226,7 +229,8 @@ class Hras(Service):
     def _listen_http(self) -> Any:
         http = self._config.http
         try:
-            return self._reactor.listenTCP(http.port, self._tunnels.site(), interface=http.address)
+            site = self._tunnels.site(self._visitors)
+            return self._reactor.listenTCP(http.port, site, interface=http.address)
         except CannotListenError as error:
             raise PortInUse("tcp", http.address, http.port, str(error.socketError)) from None
 

@@ -7,6 +7,7 @@ import secrets
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
+from twisted.logger import capturedLogs
 
 from sofw.net.http_wire import HttpWire, Route
 from sofw.tunnel.exchange import (
@@ -135,6 +136,15 @@ class SiteTests(TunnelCase):
                 self.assertTrue(read_refusal(body), data)
             if status == 405:
                 self.assertIn(b"\r\nallow: ", head.lower())
+
+    @awaited
+    async def test_refusals_told(self) -> None:
+        """A flood of wrong claims writes ten lines, not one for each."""
+        with capturedLogs() as events:
+            for _ in range(30):
+                self.assertIn(b"403", await self.ask(request("POST " + SESSION_PATH, WRONG_CLAIM)))
+        told = [each for each in events if "tunnel.refused" in str(each.get("log_format"))]
+        self.assertEqual([each["untold"] for each in told], [0] * 10)
 
 
 class LaneTests(TunnelCase):

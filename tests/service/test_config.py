@@ -133,7 +133,7 @@ class HrasTests(ConfigCase):
             config.sip,
             SipConfig("203.0.113.10", "203.0.113.10", 5060, (Transport.UDP, Transport.TCP)),
         )
-        self.assertEqual(config.http, HttpConfig("203.0.113.10", 80))
+        self.assertEqual(config.http, HttpConfig("203.0.113.10", 80, 4000, 500))
         self.assertEqual(config.media, MediaConfig("203.0.113.10", "203.0.113.10", 20000, 29999, 0.002))
         self.assertEqual(config.silence, SilenceConfig(60, 600))
         digests = (("SHA-256", "MD5"), ("baresip v0.", "baresip v1."))
