@@ -11,8 +11,10 @@ from __future__ import annotations
 import resource
 import select
 import socket
+import time
 from collections.abc import Callable
 from contextlib import suppress
+from struct import Struct
 from typing import Any, Protocol
 
 from twisted.internet.interfaces import IReadDescriptor
@@ -36,6 +38,10 @@ LONGEST = 65536
 MOST = 512
 #: Seconds after which gathered voice is too late to be played: about what a jitter buffer holds.
 LATE = 0.1
+#: Linux: ask for the time at which the kernel received a datagram (struct timespec), see socket(7).
+_SO_TIMESTAMPNS = 35
+_TIMESPEC = Struct("@qq")
+_STAMP_SPACE = socket.CMSG_SPACE(_TIMESPEC.size)
 
 
 class Relay(Protocol):
@@ -63,8 +69,11 @@ class MediaSockets:
         relay: Relay,
         send_media: Callable[[str, bytes, int], None],
         tick: float = TICK,
+        wall: Callable[[], float] = time.time,
     ) -> None:
+        """`wall` is the kernel's clock for the age of datagrams (seconds since 1970)."""
         self._reactor = reactor
+        self._wall = wall
         self._host = host
         self._relay = relay
         self._send_media = send_media
@@ -154,7 +163,9 @@ class MediaSockets:
         now = self._reactor.seconds()
         if self._gathering and now - self._emptied > LATE:
             self._drop_waiting()
-        arrived = self._receive()
+        # After a pause it is silence that is over, or it was us who slept: then what waits is old.
+        paused = now - self._emptied > LATE
+        arrived = self._receive_fresh() if paused else self._receive()
         if len(arrived) < MOST:
             self._emptied = now
         if arrived:
@@ -196,6 +207,27 @@ class MediaSockets:
                     arrived.append((port, data, source))
         return arrived
 
+    def _receive_fresh(self) -> list[Datagram]:
+        """The same with a look at when the kernel received each; what is late is dropped."""
+        arrived: list[Datagram] = []
+        oldest = self._wall() - LATE
+        for _ in range(MOST):
+            ready = self._epoll.poll(0, MOST)
+            if not ready or len(arrived) >= MOST:
+                break
+            for descriptor, _ in ready:
+                port, _receive = self._receivers[descriptor]
+                try:
+                    data, ancillary, _flags, source = self._sockets[port].recvmsg(LONGEST, _STAMP_SPACE)
+                except OSError:
+                    self.unread += 1
+                    continue
+                if _stamp(ancillary, oldest) < oldest:
+                    self.late += 1
+                else:
+                    arrived.append((port, data, source))
+        return arrived
+
     def _judge(self, packets: int, now: float) -> None:
         """Gather while ticks are worth it; the way back is at half the rate, so as not to waver."""
         self._seen += packets
@@ -211,6 +243,7 @@ class MediaSockets:
         try:
             sock.setblocking(False)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+            sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
             if family == socket.AF_INET6:  # or IPv4 terminals would come in IPv6 clothes
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             sock.bind((self._host, port))
@@ -236,6 +269,15 @@ class MediaSockets:
     def logPrefix(self) -> str:
         """The name in the reactor's own log lines."""
         return "media"
+
+
+def _stamp(ancillary: list[tuple[int, int, bytes]], default: float) -> float:
+    """When the kernel received a datagram, in seconds since 1970."""
+    for level, kind, data in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, _SO_TIMESTAMPNS) and len(data) >= _TIMESPEC.size:
+            seconds, nanoseconds = _TIMESPEC.unpack_from(data)
+            return float(seconds + nanoseconds / 1e9)
+    return default
 
 
 def allow_descriptors() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from typing import Any
 
 from twisted.internet.interfaces import IReadDescriptor
@@ -76,7 +77,10 @@ class MediaCase(SynchronousTestCase):
 
     def sockets(self, tick: float = TICK, host: str = HOST) -> MediaSockets:
         """Sockets that are stopped at the end of the test."""
-        media = MediaSockets(self.reactor, host, self.relay, self.send_media, tick)
+        self.slept = 0.0
+        media = MediaSockets(
+            self.reactor, host, self.relay, self.send_media, tick, lambda: time.time() + self.slept
+        )
         self.addCleanup(media.stop)
         return media
 
@@ -149,9 +153,7 @@ class PortTests(MediaCase):
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
                 other.bind((HOST, taken))
                 error = self.assertRaises(PortInUse, self.media.open, port)
-                self.assertEqual(
-                    str(error), f"cannot listen on UDP {HOST}:{taken}: Address already in use"
-                )
+                self.assertEqual(str(error), f"cannot listen on UDP {HOST}:{taken}: Address already in use")
         self.assertEqual((len(self.media), self.relay.events), (0, []))
         self.media.open(port)
         self.assertEqual(len(self.media), 2)
@@ -197,9 +199,7 @@ class PacketTests(MediaCase):
         self.media.doRead()
         self.assertEqual(len(self.relay.events), 1)
         came = self.came()
-        self.assertEqual(
-            [data for port, data in came if port == first], [b"1", b"2", b"", b"x" * 9000]
-        )
+        self.assertEqual([data for port, data in came if port == first], [b"1", b"2", b"", b"x" * 9000])
         self.assertEqual([each for each in came if each[0] != first], [(second + 1, b"report")])
 
     def test_source(self) -> None:
@@ -359,6 +359,20 @@ class TickTests(MediaCase):
         self.speak(port, b"1", b"2", b"3")
         self.media.doRead()
         self.assertEqual((len(self.came()), self.media.late), (3, 0))
+
+    def test_what_waited_while_the_half_slept_is_dropped(self) -> None:
+        """A half that was stopped for a while does not play its phones' old voice; RTCP is no exception."""
+        port = self.opened()
+        self.speak(port, b"old", b"older")
+        self.speak(port + 1, b"report")
+        self.slept = rtp_udp.LATE * 2
+        self.reactor.advance(self.slept)
+        self.media.doRead()
+        self.assertEqual((self.came(), self.media.late), ([], 3))
+        self.slept = 0.0
+        self.speak(port, b"new")
+        self.media.doRead()
+        self.assertEqual((self.came(), self.media.late), ([(port, b"new")], 3))
 
 
 class LimitTests(SynchronousTestCase):
