@@ -10,13 +10,14 @@ from twisted.trial.unittest import SynchronousTestCase
 
 PACKAGE = Path(__file__).resolve().parents[1] / "sofw"
 
-BASE = {"errors", "address"}
+BASE = {"errors", "address", "credentials"}
 CORE = {"sip", "sdp", "rtp", "tunnel"}
 
 #: Per part of sofw (a package or a module), the other parts it may import.
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "address": {"errors"},
+    "credentials": {"errors"},
     **{part: BASE for part in CORE},
     "flow": BASE | CORE,
     "net": BASE | CORE | {"flow"},

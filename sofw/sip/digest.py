@@ -6,20 +6,19 @@ Phones of all ages are served: SHA-256 and MD5 side by side, qop "auth", "auth-i
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from collections.abc import Callable, Sequence
 from enum import Enum
-from secrets import token_bytes, token_hex
+from secrets import token_bytes
 
 from attrs import frozen
 
-from sofw.errors import LocalError
-from sofw.sip.headers import format_auth, parse_auth
+from sofw.credentials import ALGORITHMS, format_auth, ha1, octets, respond, response
+from sofw.sip.headers import parse_auth
 from sofw.sip.nonce import Nonces
 
-#: By preference: a phone takes the first it knows (RFC 8760 §2.4).
-ALGORITHMS = {"SHA-256": "sha256", "MD5": "md5"}
+__all__ = ["ALGORITHMS", "Challenger", "Lookup", "Outcome", "Verdict", "answer", "ha1"]
+
 #: user, realm, algorithm → HA1 in hex, or None for a user or algorithm that is not there.
 Lookup = Callable[[str, str, str], str | None]
 
@@ -107,16 +106,11 @@ class Challenger:
         self, given: dict[str, str], algorithm: str, method: str, body: bytes, found: str | None
     ) -> bool:
         """Whether the response is what the password gives; takes the same time for an unknown user."""
-        secret = found or hmac.digest(self._key, _octets(given.get("username", "")), "sha256").hex()
-        expected = _response(algorithm, secret, given, method, body)
-        same = hmac.compare_digest(_octets(expected), _octets(given.get("response", "").lower()))
+        secret = found or hmac.digest(self._key, octets(given.get("username", "")), "sha256").hex()
+        expected = response(algorithm, secret, given, method, body)
+        same = hmac.compare_digest(octets(expected), octets(given.get("response", "").lower()))
         complete = all(given.get(name) for name in ("username", "nonce", "uri"))
         return same and complete and found is not None
-
-
-def ha1(user: str, realm: str, password: str, algorithm: str) -> str:
-    """What is stored in place of a password (RFC 7616 §3.4.2), in hex; holds for this realm only."""
-    return _hash(algorithm, user, realm, password)
 
 
 def answer(
@@ -134,32 +128,7 @@ def answer(
     `count` rises by one each time the same nonce is used. Raises SipError for a malformed challenge,
     LocalError for an algorithm that is not known here.
     """
-    _scheme, asked = parse_auth(challenge)
-    algorithm = asked.get("algorithm", "MD5")
-    if algorithm.upper() not in ALGORITHMS:
-        raise LocalError(f"the digest algorithm {algorithm} is not supported")
-    given = {"username": user, "realm": asked.get("realm", ""), "nonce": asked.get("nonce", ""), "uri": uri}
-    offered = [name.strip().lower() for name in asked.get("qop", "").split(",")]
-    for qop in ("auth", "auth-int"):
-        if qop in offered:
-            given |= {"qop": qop, "nc": f"{count:08x}", "cnonce": cnonce or token_hex(8)}
-            break
-    secret = ha1(user, given["realm"], password, algorithm.upper())
-    given["response"] = _response(algorithm.upper(), secret, given, method, body)
-    given |= {name: asked[name] for name in ("algorithm", "opaque") if name in asked}
-    return format_auth("Digest", given)
-
-
-def _response(algorithm: str, secret: str, given: dict[str, str], method: str, body: bytes) -> str:
-    """RFC 7616 §3.4.1, and without qop §3.4.1 of RFC 2617, which is that of RFC 2069."""
-    nonce, qop = given.get("nonce", ""), given.get("qop")
-    parts = [method, given.get("uri", "")]
-    if (qop or "").lower() == "auth-int":
-        parts.append(_hash_bytes(algorithm, body))
-    request = _hash(algorithm, *parts)
-    if qop is None:
-        return _hash(algorithm, secret, nonce, request)
-    return _hash(algorithm, secret, nonce, given.get("nc", ""), given.get("cnonce", ""), qop, request)
+    return respond(parse_auth(challenge)[1], user, password, method, uri, body, count, cnonce)
 
 
 def _count(given: dict[str, str]) -> int | None:
@@ -176,15 +145,3 @@ def _count(given: dict[str, str]) -> int | None:
 def _without_domain(name: str, realm: str) -> str:
     user, at, domain = name.rpartition("@")
     return user if at and domain.lower() == realm.lower() else name
-
-
-def _hash(algorithm: str, *parts: str) -> str:
-    return _hash_bytes(algorithm, _octets(":".join(parts)))
-
-
-def _hash_bytes(algorithm: str, data: bytes) -> str:
-    return hashlib.new(ALGORITHMS[algorithm], data).hexdigest()
-
-
-def _octets(text: str) -> bytes:
-    return text.encode("utf-8", "surrogateescape")

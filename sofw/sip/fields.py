@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 from attrs import frozen
 
 from sofw.address import bracketed
+from sofw.credentials import quote, unquote
 from sofw.sip.grammar import (
     HOST,
     MEMORY,
@@ -20,8 +20,6 @@ from sofw.sip.grammar import (
     format_params,
     parse_number,
     parse_params,
-    quote,
-    unquote,
 )
 from sofw.sip.uri import Uri, format_uri, parse_uri
 
@@ -44,9 +42,6 @@ _AUTH_SCHEME = re.compile(rf"({TOKEN_CHARS}++)(?:[ \t]++|\Z)")
 _AUTH_PARAM = re.compile(
     rf"[ \t]*+({TOKEN_CHARS}++)[ \t]*+=[ \t]*+({QUOTED}|[^\s\",]*+)[ \t]*+(?:,|\Z)", re.DOTALL
 )
-
-#: These stand without quotes (RFC 7616 §3.3, §3.4); qop does in credentials only.
-_UNQUOTED = frozenset({"algorithm", "stale", "nc", "userhash", "charset"})
 
 #: CSeq = 1*DIGIT LWS Method
 _CSEQ = re.compile(rf"([0-9]++)[ \t]++({TOKEN_CHARS}++)")
@@ -194,11 +189,3 @@ def parse_auth(text: str) -> tuple[str, dict[str, str]]:
     if position != len(text):
         raise SipError("Malformed authentication parameter")
     return scheme[1], pairs
-
-
-def format_auth(scheme: str, pairs: Mapping[str, str] | Iterable[tuple[str, str]]) -> str:
-    """The text of a challenge, or of credentials when there is a `response`; quotes where they belong."""
-    values = dict(pairs)
-    bare = _UNQUOTED | {"qop"} if "response" in values else _UNQUOTED
-    written = (f"{name}={value if name.lower() in bare else quote(value)}" for name, value in values.items())
-    return f"{scheme} {', '.join(written)}"

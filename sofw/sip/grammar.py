@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from sofw.credentials import unquote
 from sofw.errors import RemoteError
 
 if TYPE_CHECKING:
@@ -42,8 +43,6 @@ _LIST = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|<[^>]*+(?:>|\Z)|,', re.DOTALL)
 MEMORY = 512
 
 _FOLD = re.compile(r"\n[ \t]++")
-_PAIR = re.compile(r"\\(.)", re.DOTALL)
-_NEEDS_PAIR = re.compile(r'(["\\\x00-\x08\x0a-\x1f\x7f])')
 
 
 class SipError(RemoteError):
@@ -117,19 +116,6 @@ def find_param(params: Params, name: str) -> str | None:
         if found.lower() == lower:
             return unquote(value) if value else ""
     return None
-
-
-def quote(text: str) -> str:
-    """The text as a quoted-string."""
-    return '"' + _NEEDS_PAIR.sub(r"\\\1", text) + '"'
-
-
-def unquote(text: str) -> str:
-    """The text of a quoted-string; any other text is returned as it is."""
-    if len(text) < 2 or text[0] != '"':
-        return text
-    inner = text[1:-1]
-    return _PAIR.sub(r"\1", inner) if "\\" in inner else inner
 
 
 def parse_number(text: str, highest: int, what: str) -> int:

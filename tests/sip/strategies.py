@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
+from sofw.credentials import quote
 from sofw.sip.fields import NameAddr, Via
-from sofw.sip.grammar import Params, quote
+from sofw.sip.grammar import Params
 from sofw.sip.headers import Headers
 from sofw.sip.message import Request, Response
 from sofw.sip.uri import Uri

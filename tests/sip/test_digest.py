@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from sofw.credentials import format_auth
 from sofw.errors import LocalError
 from sofw.sip.digest import Challenger, Outcome, Verdict, answer, ha1
-from sofw.sip.headers import format_auth, parse_auth
+from sofw.sip.headers import parse_auth
 from sofw.sip.message import SipError
 
 REALM = "example.com"

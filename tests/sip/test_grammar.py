@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from twisted.trial.unittest import SynchronousTestCase
 
+from sofw.credentials import quote, unquote
 from sofw.sip.grammar import (
     SipError,
     find_head,
@@ -13,10 +14,8 @@ from sofw.sip.grammar import (
     is_token,
     parse_number,
     parse_params,
-    quote,
     split_list,
     unfold,
-    unquote,
 )
 from tests.sip import strategies
 

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from sofw.credentials import format_auth
 from sofw.sip.grammar import SipError
 from sofw.sip.headers import (
     CSeq,
@@ -13,7 +14,6 @@ from sofw.sip.headers import (
     NameAddr,
     Via,
     canonical,
-    format_auth,
     format_name_addr,
     format_via,
     parse_auth,
