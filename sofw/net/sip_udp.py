@@ -18,6 +18,10 @@ LARGEST_DATAGRAM = 65535
 #: Bursts wait in the kernel, not on the wire; bytes.
 RECEIVE_BUFFER = 1 << 20
 
+#: Bytes that are read before others have their turn: some ten messages. Twisted's default of 256 KiB
+#: would keep voice waiting for a storm of calls.
+READ_AT_ONCE = 8192
+
 Received = Callable[[Flow, bytes], None]
 
 
@@ -37,6 +41,7 @@ class SipUdp(DatagramProtocol):
             listening: Any = reactor.listenUDP(port, self, interface=host, maxPacketSize=LARGEST_DATAGRAM)
         except CannotListenError as error:
             raise PortInUse("udp", host, port, str(error.socketError)) from None
+        listening.maxThroughput = READ_AT_ONCE
         self._port = listening.getHost().port
 
     def startProtocol(self) -> None:

@@ -17,6 +17,9 @@ from sofw.tunnel.rungs import Rung
 
 #: Bytes of a chunk: what a proxy forwards in one go (perf: chunks of up to 64 KiB cost the least).
 CHUNK = 65536
+#: Seconds an ack waits for a frame to go with: without one it would cost both halves a turn of its own.
+#: Until then the peer keeps what it may have to send again, of which it has room for seconds.
+ACK_DELAY = 0.05
 
 
 class TunnelEnd:
@@ -46,6 +49,7 @@ class TunnelEnd:
         self._lane: SendingLane | None = None
         self._decoder = Decoder()
         self._timer: Any = None
+        self._leaving: Any = None
         #: Whether the session ended because somebody else has opened one for the same site.
         self.replaced = False
         self._since = reactor.seconds()
@@ -82,7 +86,8 @@ class TunnelEnd:
             self.lost(str(error))
             return
         if frames:
-            self._perform(self._link.received(frames, self._reactor.seconds()))
+            self._carry_out(self._link.received(frames, self._reactor.seconds()))
+            self._leave(ACK_DELAY if self._link.outbox.patient else 0)
         self._listener.media_end(self._leg)
 
     def lost(self, reason: str) -> None:
@@ -103,6 +108,7 @@ class TunnelEnd:
         """This half stops: close everything and tell nobody."""
         self._link.end("", self._reactor.seconds())
         self._lane = None
+        self._stop_leaving()
         self._arm()
         self._drop_lanes("stopped")
 
@@ -120,13 +126,14 @@ class TunnelEnd:
         except LocalError as error:
             self.log.error("tunnel.unsendable leg={leg} reason={reason}", leg=self._leg, reason=str(error))
             return False
-        self._perform(outputs)
+        self._carry_out(outputs)
+        self._leave(0)
         return True
 
     def send_media(self, batch: bytes, packets: int) -> None:
         """Send media frames at once, or drop them when that is not possible in time."""
         lane, outbox = self._lane, self._link.outbox
-        # While the lane is writable nothing waits in the outbox, so nothing is overtaken.
+        # While the lane is writable only frames of this very turn wait in the outbox.
         if lane is not None and lane.writable and outbox.ready:
             self._bytes_out += len(batch)
             lane.write(batch)
@@ -135,6 +142,7 @@ class TunnelEnd:
 
     def pump(self) -> None:
         """Write what may leave, while the lane takes it."""
+        self._stop_leaving()
         outbox = self._link.outbox
         while self._lane is not None and self._lane.writable and not outbox.empty:
             data = outbox.take(self._reactor.seconds(), CHUNK)
@@ -180,10 +188,28 @@ class TunnelEnd:
             return decoder.feed(data, _no_media)
 
     def _perform(self, outputs: list[Output]) -> None:
+        self._carry_out(outputs)
+        self.pump()
+
+    def _carry_out(self, outputs: list[Output]) -> None:
         for output in outputs:
             self._one(output)
-        self.pump()
         self._arm()
+
+    def _leave(self, within: float) -> None:
+        """Write within so many seconds; 0 is the end of this turn, so that all it sends is one write."""
+        if self._lane is None:
+            return  # the next one begins with what waits
+        if self._leaving is not None:
+            if within or self._leaving.getTime() <= self._reactor.seconds():
+                return
+            self._leaving.cancel()
+        self._leaving = self._reactor.callLater(within, self.pump)
+
+    def _stop_leaving(self) -> None:
+        if self._leaving is not None and self._leaving.active():
+            self._leaving.cancel()
+        self._leaving = None
 
     def _one(self, output: Output) -> None:
         if isinstance(output, Deliver):
@@ -193,6 +219,7 @@ class TunnelEnd:
             self._listener.tunnel_up(self._leg, self.hello, output.resumed)
         elif isinstance(output, DropLanes):
             self._lane = None
+            self._stop_leaving()
             self._drop_lanes(output.reason)
         elif isinstance(output, Down):
             self.log.info("tunnel.down leg={leg} reason={reason}", leg=self._leg, reason=output.reason)

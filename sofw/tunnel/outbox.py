@@ -88,6 +88,11 @@ class Outbox:
             return False
         return not self.ready or not (self._media or self.queued)
 
+    @property
+    def patient(self) -> bool:
+        """Whether nothing waits but an ack, which does better in company."""
+        return not self._own and not (self.ready and (self._media or self.queued))
+
     def put_own(self, kind: int, data: bytes) -> None:
         """A frame of the link itself: it goes first, and is forgotten when the lanes are lost."""
         self._own.append(encode(Frame(kind, None, 0, data)))

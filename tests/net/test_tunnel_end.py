@@ -9,8 +9,9 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
+from sofw.flow.carry import control_frame
 from sofw.net.lane import ReceivingLane, SendingLane
-from sofw.net.tunnel_end import TunnelEnd
+from sofw.net.tunnel_end import ACK_DELAY, TunnelEnd
 from sofw.tunnel.frame import DataType, Decoder, Frame, encode
 from sofw.tunnel.link import TUNNEL, Link, Role
 from sofw.tunnel.rungs import STREAMS
@@ -62,6 +63,31 @@ class EndTests(SynchronousTestCase):
             data = self.far.outbox.take(self.clock.seconds(), 65536)
             if data:
                 self.end.received(data)
+                self.end.pump()
+
+    def test_one_write(self) -> None:
+        """What is sent in one turn leaves at its end, in one piece, orders first."""
+        for frame in (sip("a"), sip("b"), control_frame("busy")):
+            self.end.send(frame)
+        self.assertEqual(self.lane.taken(), b"")
+        self.clock.advance(0)
+        frames = (control_frame("busy"), sip("a"), sip("b"))
+        self.assertEqual(self.lane.taken(), b"".join(map(encode, frames)))
+
+    def test_ack_in_company(self) -> None:
+        """An ack goes with the next frame that leaves, or alone when none has left for a while."""
+        for wait, expected in ((0.0, [DataType.ACK, DataType.SIP_UDP]), (ACK_DELAY, [DataType.ACK])):
+            self.far.send(sip("x"), self.clock.seconds())
+            self.end.received(self.far.outbox.take(self.clock.seconds(), 65536))
+            self.clock.advance(ACK_DELAY / 2)
+            self.assertEqual(self.lane.taken(), b"")
+            if not wait:
+                self.end.send(sip("answer"))
+            self.clock.advance(wait / 2)
+            frames = self.decoder.feed(self.lane.taken(), lambda *_: None)
+            self.assertEqual([frame.type for frame in frames], expected)
+        self.clock.advance(ACK_DELAY)
+        self.assertEqual(self.lane.taken(), b"")
 
     def test_dummies(self) -> None:
         """As time passes the end asks, and while it is answered the tunnel stays up."""
