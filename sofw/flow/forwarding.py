@@ -1,25 +1,24 @@
 """Forwarding a request to its targets and the responses back (RFC 3261 §16.6 to §16.10).
 
-One Job per server transaction. Each target is a way: first perhaps a name to look up, then a client
-transaction, and another one for each destination that fails (RFC 3263 §4.3). Its SDP is carried across
-the wall on the way out and its responses' SDP on the way back.
+One job per server transaction (sofw.flow.job). Each target is a way: first perhaps a name to look up,
+then a client transaction, and another one for each destination that fails (RFC 3263 §4.3). Its SDP is
+carried across the wall on the way out and its responses' SDP on the way back.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
 
-from attrs import define, field
-
 from sofw.address import OUTSIDE, Flow
 from sofw.errors import RemoteError
 from sofw.flow.actions import Action, Note, Resolve, SendSip, StartTimer, StopTimer
-from sofw.flow.calls import Call, Calls, Change, Party
+from sofw.flow.calls import Calls, Party
 from sofw.flow.contacts import Contacts
+from sofw.flow.job import Job, Way
 from sofw.flow.routing import Target, is_direct
 from sofw.sdp.body import find_sdp
 from sofw.sip import proxy
-from sofw.sip.fork import Abandon, Branch, CancelBranch, Fork, Forward, State
+from sofw.sip.fork import Abandon, Branch, CancelBranch, Fork, Forward, Further, State
 from sofw.sip.fork import Output as ForkOutput
 from sofw.sip.locate import Destination
 from sofw.sip.message import Request, Response, SipError, format_message
@@ -36,30 +35,8 @@ PATIENCE = 16
 Run = Callable[[Key, list[Output], float], Iterator[Action]]
 
 
-@define(eq=False)
-class Job:
-    """A request that is being forwarded; `server` is None for an ACK, which has no transaction."""
-
-    request: Request
-    source: Flow
-    server: Key | None
-    fork: Fork
-    ways: dict[Key, Way] = field(factory=dict)
-
-
-@define(eq=False)
-class Way:
-    """One branch: where it goes, what was sent, and the call it makes or belongs to."""
-
-    job: Job
-    target: Target
-    call: Call | None = None
-    from_caller: bool = True
-    begins: bool = False
-    change: Change = field(factory=Change)
-    flow: Flow | None = None
-    sent: Request | None = None
-    rest: tuple[Destination, ...] = ()
+#: The other targets a 3xx names, with the flow it came on.
+Redirect = Callable[[Response, Flow, float], list[Target]]
 
 
 class Forwarding:
@@ -75,7 +52,9 @@ class Forwarding:
         loop_key: bytes,
         fresh: Callable[[], str],
         run: Run,
+        redirect: Redirect | None = None,
     ) -> None:
+        """With `redirect` a callee's 3xx is followed here, else it is the caller's to follow."""
         self._transactions = transactions
         self._calls = calls
         self._contacts = contacts
@@ -84,7 +63,9 @@ class Forwarding:
         self._loop_key = loop_key
         self._fresh = fresh
         self._run = run
+        self._redirect = redirect
         self._jobs: dict[Key, Job] = {}
+        self._copies: set[tuple[str, str]] = set()
         self._ways: dict[Key, Way] = {}
 
     def __len__(self) -> int:
@@ -93,15 +74,28 @@ class Forwarding:
     def start(
         self, request: Request, source: Flow, server: Key | None, targets: list[Target], now: float
     ) -> Iterator[Action]:
-        """Forward a request to all its targets at once (§16.6)."""
-        job = Job(request, source, server, Fork(request))
+        """Forward a request to its targets (§16.6).
+
+        Raises SipError: 482 for one that is under way already and came by a second path, 440 for one
+        that may have no more branches.
+        """
+        job = Job(request, source, server, Fork(request), proxy.loop_mark(request, self._loop_key))
         if server is not None:
+            if not request.to.tag and job.copy in self._copies:
+                raise SipError("Merged request", 482)  # §8.2.2.2
+            if job.breadth == 0:
+                raise SipError("Max-Breadth Exceeded", 440)  # RFC 5393 §5.3.3.2
             self._jobs[server] = job
-        keys = [("way", self._fresh()) for _ in targets]
-        for key, target in zip(keys, targets, strict=True):
+            self._copies.add(job.copy)
+        job.add(targets)
+        yield from self._open(job, now)
+
+    def _open(self, job: Job, now: float) -> Iterator[Action]:
+        ways = {("way", self._fresh()): way for way in job.next_ways()}
+        for key, way in ways.items():
             job.fork.open(key)
-            self._ways[key] = job.ways[key] = Way(job, target)
-        for key in keys:
+            self._ways[key] = job.ways[key] = way
+        for key in ways:
             yield from self._begin(key, now)
 
     def resolved(self, key: Key, found: tuple[Destination, ...], now: float) -> Iterator[Action]:
@@ -135,10 +129,22 @@ class Forwarding:
             if response.status < 200:
                 yield from self._cancel(key, now)
             return
-        response = returning
         yield from actions
-        yield from self._outputs(way.job, way.job.fork.response(key, response), now)
+        if self._is_followed(way, response, now):
+            outputs = way.job.fork.redirected(key)
+        else:
+            outputs = way.job.fork.response(key, returning)
+        yield from self._outputs(way.job, outputs, now)
         yield from self._settle(way, response.status, now)
+
+    def _is_followed(self, way: Way, response: Response, now: float) -> bool:
+        """Whether a 3xx names targets that have not been tried, and we are to try them (§16.7 step 4)."""
+        if self._redirect is None or way.flow is None or not 300 <= response.status < 400:
+            return False
+        fork = way.job.fork
+        if fork.answered or any(branch.cancelled for branch in fork.branches.values()):
+            return False
+        return way.job.add(self._redirect(response, way.flow, now))
 
     def failed(self, key: Key, status: int, now: float) -> Iterator[Action]:
         """A way came to nothing: no answer (408), no connection (503), or nothing we can carry."""
@@ -169,11 +175,11 @@ class Forwarding:
         yield from self._next(key, way, now)
         yield from self._run(key, self._transactions.abandon(key), now)
 
-    def cancel(self, server: Key, now: float) -> Iterator[Action]:
-        """The caller gave up (§16.10)."""
+    def cancel(self, server: Key, reasons: tuple[str, ...], now: float) -> Iterator[Action]:
+        """The caller gave up (§16.10); what reasons it gives go along (RFC 3326)."""
         job = self._jobs.get(server)
         if job is not None:
-            yield from self._outputs(job, job.fork.cancel(), now)
+            yield from self._outputs(job, job.fork.cancel(reasons), now)
 
     def timer_c(self, key: Key, now: float) -> Iterator[Action]:
         """It rang too long (§16.8): cancel it, or give it up when it never rang."""
@@ -190,7 +196,9 @@ class Forwarding:
 
     def ended(self, key: Key) -> None:
         """A transaction is gone, and what was kept for it."""
-        self._jobs.pop(key, None)
+        job = self._jobs.pop(key, None)
+        if job is not None:
+            self._copies.discard(job.copy)
         self._ways.pop(key, None)
 
     def _set_timer_c(self, branch: Branch, status: int) -> Iterator[Action]:
@@ -285,7 +293,6 @@ class Forwarding:
         request, actions = way.job.request, list[Action]()
         if way.call is not None:
             request, actions = self._calls.carry(way.call, request, way.from_caller, way.change, now)
-        mark = proxy.loop_mark(way.job.request, self._loop_key)
         interface = self._interfaces.get(flow.leg)
         if interface is None:
             raise RemoteError("The site of the other party is not connected", 480)
@@ -293,10 +300,11 @@ class Forwarding:
         message = proxy.forwarded(
             request,
             way.target.uri,
-            interface.via(flow.transport, proxy.new_branch(self._fresh(), mark)),
+            interface.via(flow.transport, proxy.new_branch(self._fresh(), way.job.mark)),
             self._record_routes(way, flow),
             way.target.routes,
             hide_vias=way.job.source.leg not in (OUTSIDE, flow.leg),
+            breadth=None if way.job.server is None else way.breadth,
         )
         return proxy.strictly_routed(message), actions
 
@@ -347,17 +355,19 @@ class Forwarding:
             if isinstance(output, Forward) and job.server is not None:
                 yield from self._run(job.server, self._transactions.respond(job.server, output.response), now)
             elif isinstance(output, CancelBranch):
-                yield from self._cancel(output.key, now)
+                yield from self._cancel(output.key, now, output.reasons)
+            elif isinstance(output, Further):
+                yield from self._open(job, now)
             elif isinstance(output, Abandon) and job.server is not None:
                 yield from self._run(job.server, self._transactions.abandon(job.server), now)
 
-    def _cancel(self, key: Key, now: float) -> Iterator[Action]:
+    def _cancel(self, key: Key, now: float, reasons: tuple[str, ...] = ()) -> Iterator[Action]:
         way = self._ways.get(key)
         if way is None or way.sent is None or way.flow is None:
             return
         # §9.1: without a final response after 64*T1 the branch counts as cancelled.
         yield StartTimer(("c", key), 64 * self._timers.t1)
-        cancel = proxy.cancel_of(way.sent)
+        cancel = proxy.cancel_of(way.sent, reasons)
         client, outputs = self._transactions.start_client(cancel, way.flow, way.flow.transport.reliable)
         yield from self._run(client, outputs, now)
 

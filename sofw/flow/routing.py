@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from ipaddress import ip_address, ip_network
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from sofw.address import OUTSIDE, Address, Flow, is_ip
 from sofw.flow.admission import Admission
 from sofw.sip.locate import Destination, Wanted, wanted
-from sofw.sip.message import Request, SipError
+from sofw.sip.message import Request, Response, SipError
 from sofw.sip.proxy import Interface, Refusal, next_hop
-from sofw.sip.registrar import Registrar
-from sofw.sip.uri import Uri, parse_uri
+from sofw.sip.registrar import Registrar, quality
+from sofw.sip.uri import Uri, format_uri, parse_uri
 
 #: Networks that exist once per site (RFC 1918, RFC 4193, link-local).
 _SITE_NETWORKS = tuple(
@@ -36,12 +36,16 @@ class Hop:
 
 @frozen
 class Target:
-    """One place to forward to: its Request-URI, and its flow, or the hop that leads there."""
+    """One place to forward to: its Request-URI, and its flow, or the hop that leads there.
+
+    Those of higher `q` are tried first.
+    """
 
     uri: str
     flow: Flow | None
     hop: Hop | None = None
     routes: tuple[str, ...] = ()
+    q: float = 1.0
 
 
 class Routing:
@@ -86,10 +90,31 @@ class Routing:
         hop = next_hop(request)
         return [Target(request.uri, None, self._hop(hop, _leg_of(hop, source)))]
 
+    def redirected(self, response: Response, source: Flow, interface: Interface, now: float) -> list[Target]:
+        """The targets a 3xx names (§16.5), as its sender means them; those that lead nowhere are left out."""
+        targets: list[Target] = []
+        for contact in response.contacts:
+            try:
+                found = self._named(contact.uri, source, interface, now)
+            except SipError:
+                continue
+            q = quality(contact.param("q"))
+            targets += [evolve(target, q=q) for target in found]
+        return targets
+
+    def _named(self, uri: Uri, source: Flow, interface: Interface, now: float) -> list[Target]:
+        domain = self._admission.domains.of(uri, interface)
+        if domain is not None:
+            return self._of_user(uri.aor().partition("@")[0], domain, now)
+        binding = self._registrar.find_contact(uri, source.leg, now)
+        if binding is not None:
+            return [Target(format_uri(uri), binding.flow, routes=binding.path)]
+        return [Target(format_uri(uri), None, self._hop(uri, _leg_of(uri, source)))]
+
     def _of_user(self, user: str, domain: str, now: float) -> list[Target]:
         bindings = self._registrar.lookup(f"{user}@{domain}", now)
         if bindings:
-            return [Target(b.contact, b.flow, routes=b.path) for b in bindings]
+            return [Target(b.contact, b.flow, routes=b.path, q=b.q) for b in bindings]
         if not self._admission.known(user, domain):
             raise SipError("No such user here", 404)
         raise SipError("Nobody is registered under this address", 480)

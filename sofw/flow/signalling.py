@@ -63,6 +63,8 @@ ALLOW = (
     "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, MESSAGE, INFO, "
     "SUBSCRIBE, NOTIFY, PUBLISH, REFER"
 )
+#: What an OPTIONS for the server itself is told (RFC 3261 §11.2); bodies are the users' affair.
+ABILITIES = (("Allow", ALLOW), ("Accept", "*/*"), ("Supported", "path"))
 
 
 @frozen
@@ -88,6 +90,7 @@ class Signalling:
         timers: Timers = Timers(),  # noqa: B008
         site_domains: Callable[[str], tuple[str, ...]] = lambda _site: (),
         routes: Mapping[str, Uri] | None = None,
+        follow_redirects: bool = False,
     ) -> None:
         self.registrar = registrar
         self.calls = calls
@@ -101,7 +104,15 @@ class Signalling:
         self._routing = Routing(registrar, admission, routes or {})
         self._contacts = Contacts(sealer)
         self._forwarding = Forwarding(
-            self._transactions, calls, self._contacts, self._interfaces, timers, loop_key, fresh, self._run
+            self._transactions,
+            calls,
+            self._contacts,
+            self._interfaces,
+            timers,
+            loop_key,
+            fresh,
+            self._run,
+            self._redirected if follow_redirects else None,
         )
 
     def start(self) -> list[Action]:
@@ -221,9 +232,7 @@ class Signalling:
         elif request.method == "REGISTER" and self._is_for_us(request, flow):
             yield from self._register(key, request, flow, now)
         elif request.method == "OPTIONS" and (request.max_forwards == 0 or self._is_for_us(request, flow)):
-            yield from self._respond(
-                key, response_to(request, 200, None, self._fresh(), (("Allow", ALLOW),)), now
-            )
+            yield from self._respond(key, response_to(request, 200, None, self._fresh(), ABILITIES), now)
         else:
             if request.method == "INVITE":
                 # §16.2: a stateful proxy answers 100 at once, so that the caller stops repeating.
@@ -269,7 +278,11 @@ class Signalling:
         if server is None:
             raise SipError("No INVITE to cancel", 481)
         yield from self._respond(key, response_to(request, 200, None, self._fresh()), now)
-        yield from self._forwarding.cancel(server, now)
+        yield from self._forwarding.cancel(server, request.headers.all("Reason"), now)
+
+    def _redirected(self, response: Response, flow: Flow, now: float) -> list[Target]:
+        interface = self._interfaces.get(flow.leg)
+        return self._routing.redirected(response, flow, interface, now) if interface else []
 
     def _respond(self, key: Hashable, response: Response, now: float) -> Iterator[Action]:
         yield from self._run(key, self._transactions.respond(key, response), now)

@@ -36,6 +36,13 @@ class SipConfig:
 
 
 @frozen
+class CallConfig:
+    """What the proxy does for calls."""
+
+    follow_redirects: bool
+
+
+@frozen
 class HttpConfig:
     """Where HRAS listens for tunnels, and how many connections it accepts, in all and from one address."""
 
@@ -111,6 +118,7 @@ class HrasConfig:
 
     domains: tuple[str, ...]
     sip: SipConfig
+    call: CallConfig
     http: HttpConfig
     media: MediaConfig
     silence: SilenceConfig
@@ -153,6 +161,7 @@ _MEDIA_OPTIONS = (
 HRAS_OPTIONS = (
     Option("domains", kinds.DOMAINS, ["example.com"], required=True),
     *_sip_options("203.0.113.10"),
+    Option("sip.follow_redirects", kinds.SWITCH, False),
     Option("http.address", kinds.LISTEN, like=("sip.listen",)),
     Option("http.port", kinds.PORT, 80),
     Option("http.max_connections", kinds.integer(10, 50000), 4000),
@@ -191,11 +200,13 @@ HRAC_OPTIONS = (
 def load_hras(path: str = HRAS_FILE) -> HrasConfig:
     """The checked configuration of HRAS. Raises ConfigError."""
     values = read_settings(path, HRAS_OPTIONS)
-    media = section(values, "media")
+    sip, media = section(values, "sip"), section(values, "media")
+    call = CallConfig(sip.pop("follow_redirects"))
     silence = SilenceConfig(media.pop("silence"), media.pop("held_silence"))
     config = HrasConfig(
         domains=values["domains"],
-        sip=SipConfig(**section(values, "sip")),
+        sip=SipConfig(**sip),
+        call=call,
         http=HttpConfig(**section(values, "http")),
         media=MediaConfig(**media),
         silence=silence,

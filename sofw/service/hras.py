@@ -83,6 +83,7 @@ class Hras(Service):
             fresh=lambda: secrets.token_hex(8),
             site_domains=self._site_domains,
             routes=config.routes,
+            follow_redirects=config.call.follow_redirects,
         )
         self._relay = MediaRelay(table, reactor.seconds)
         self._tunnels = TunnelServer(reactor, self._site_secret, self)

@@ -64,6 +64,12 @@ def seconds(first: float, last: float) -> Kind:
     return Kind(f"a number of seconds from {first:g} to {last:g}", read)
 
 
+def _read_switch(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError
+    return value
+
+
 def _list(allowed: str, read_one: Callable[[Any], Any], least: int = 1) -> Kind:
     """A kind of list: at least so many, nothing twice."""
 
@@ -152,6 +158,7 @@ def _is_listenable(text: str) -> bool:
 
 ADDRESS = _text("an IP address that others reach, such as 203.0.113.10", _is_reachable)
 LISTEN = _text("an IP address of this machine, 0.0.0.0 or ::", _is_listenable)
+SWITCH = Kind("true or false", _read_switch)
 PORT = integer(1, 65535, "a port")
 DOMAIN = _text(DOMAIN_NAME, is_domain_name)
 DOMAINS = _list(

@@ -76,6 +76,12 @@ class Accessors:
         return None if text is None else parse_number(text, 255, "Max-Forwards")
 
     @cached_property
+    def max_breadth(self) -> int | None:
+        """How many branches it may have at once from here on (RFC 5393 §5.3); None when absent."""
+        text = self.headers.get("Max-Breadth")
+        return None if text is None else parse_number(text, _LONGEST, "Max-Breadth")
+
+    @cached_property
     def expires(self) -> int | None:
         """The Expires in seconds; None when absent or malformed, which means the default (§10.2.1.1)."""
         text = self.headers.get("Expires")

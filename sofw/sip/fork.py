@@ -1,7 +1,7 @@
 """The response context of a forwarded request (RFC 3261 §16.7): its branches and the best response.
 
-in:  opened, provisional, final, failed, cancel, timer C
-out: Forward, CancelBranch, Abandon (what to do; the caller owns transactions and sockets)
+in:  opened, provisional, final, failed, redirected, cancel, timer C
+out: Forward, CancelBranch, Further, Abandon (what to do; the caller owns transactions and sockets)
 
 A branch goes Waiting → Proceeding → Done; a Waiting branch that must be cancelled is cancelled as
 soon as its first provisional response is here (§9.1).
@@ -16,6 +16,7 @@ from attrs import define, evolve, field, frozen
 
 from sofw.sip.headers import Headers
 from sofw.sip.message import Request, Response, response_to
+from sofw.sip.reasons import reason_phrase
 
 
 class State(Enum):
@@ -35,9 +36,15 @@ class Forward:
 
 @frozen
 class CancelBranch:
-    """Send a CANCEL on this branch."""
+    """Send a CANCEL on this branch; `reasons` tell why (RFC 3326)."""
 
     key: Hashable
+    reasons: tuple[str, ...] = ()
+
+
+@frozen
+class Further:
+    """All branches failed: open some for the next targets (§16.6: sequential search)."""
 
 
 @frozen
@@ -45,10 +52,12 @@ class Abandon:
     """Answer nothing: whoever asked has stopped waiting (RFC 4320 §4.2)."""
 
 
-Output = Forward | CancelBranch | Abandon
+Output = Forward | CancelBranch | Further | Abandon
 
 #: §16.7 step 6: among equals of the best class, those that let the caller try again go first.
 _PREFERRED = {401: 0, 407: 0, 415: 1, 420: 1, 484: 1}
+#: What the phones hear that rang in vain, so that they note no missed call (RFC 3326 §2).
+COMPLETED_ELSEWHERE = 'SIP;cause=200;text="Call completed elsewhere"'
 
 
 @define
@@ -58,16 +67,18 @@ class Branch:
     key: Hashable
     state: State = State.WAITING
     cancelled: bool = False
+    reasons: tuple[str, ...] = ()
     final: Response | None = None
 
 
 @define
 class Fork:
-    """All branches of one server transaction's request."""
+    """All branches of one server transaction's request; `further` while more targets are left to try."""
 
     request: Request
     branches: dict[Hashable, Branch] = field(factory=dict)
     answered: bool = False
+    further: bool = False
 
     def open(self, key: Hashable) -> None:
         """A branch has been opened."""
@@ -98,21 +109,29 @@ class Fork:
             return []
         if status == 408 and self.request.method != "INVITE":
             branch.state = State.DONE
+            self.further = False  # the caller's own time is over too
             return self._best()
         return self._final(branch, response_to(self.request, status))
 
-    def cancel(self) -> list[Output]:
-        """Cancel every branch that has no final response yet (§16.10)."""
+    def redirected(self, key: Hashable) -> list[Output]:
+        """A branch ends with other targets to try instead (§16.7 step 4); its 3xx is no answer to send."""
+        self.branches[key].state = State.DONE
+        self.further = True
+        return self._best()
+
+    def cancel(self, reasons: tuple[str, ...] = ()) -> list[Output]:
+        """Cancel every branch that has no final response yet (§16.10), and try no further ones."""
+        self.further = False
         outputs: list[Output] = []
         for branch in self.branches.values():
-            outputs += self._cancel_branch(branch)
+            outputs += self._cancel_branch(branch, reasons)
         return outputs
 
-    def _cancel_branch(self, branch: Branch) -> list[Output]:
+    def _cancel_branch(self, branch: Branch, reasons: tuple[str, ...]) -> list[Output]:
         if branch.cancelled or branch.state is State.DONE:
             return []
-        branch.cancelled = True
-        return [CancelBranch(branch.key)] if branch.state is State.PROCEEDING else []
+        branch.cancelled, branch.reasons = True, reasons
+        return [CancelBranch(branch.key, reasons)] if branch.state is State.PROCEEDING else []
 
     def _provisional(self, branch: Branch, response: Response) -> list[Output]:
         if branch.state is State.DONE:
@@ -121,7 +140,7 @@ class Fork:
         if first:
             branch.state = State.PROCEEDING
         if branch.cancelled:
-            return [CancelBranch(branch.key)] if first else []
+            return [CancelBranch(branch.key, branch.reasons)] if first else []
         # 100 is hop by hop and stops here (§16.7 step 5).
         return [] if response.status == 100 or self.answered else [Forward(response)]
 
@@ -134,7 +153,7 @@ class Fork:
             return []
         branch.final = response
         # A 6xx ends the search everywhere, yet is itself only sent on when all are done (§16.7 step 5).
-        cancels = self.cancel() if response.status >= 600 else []
+        cancels = self.cancel((_reason(response.status),)) if response.status >= 600 else []
         return cancels + self._best()
 
     def _success(self, branch: Branch, response: Response) -> list[Output]:
@@ -143,11 +162,13 @@ class Fork:
             return []
         self.answered = True
         branch.final = response
-        return [Forward(response), *self.cancel()]
+        return [Forward(response), *self.cancel((COMPLETED_ELSEWHERE,))]
 
     def _best(self) -> list[Output]:
         if self.answered or not self.is_done:
             return []
+        if self.further:
+            return [Further()]
         self.answered = True
         finals = [branch.final for branch in self.branches.values() if branch.final]
         return [Forward(best_response(finals)) if finals else Abandon()]
@@ -164,6 +185,11 @@ def best_response(responses: list[Response]) -> Response:
             best, status=500, reason="Next Hop Unavailable", headers=best.headers.remove("Retry-After")
         )
     return best
+
+
+def _reason(status: int) -> str:
+    """A status as the value of a Reason (RFC 3326 §2)."""
+    return f'SIP;cause={status};text="{reason_phrase(status)}"'
 
 
 def _rank(response: Response) -> tuple[int, int, int]:

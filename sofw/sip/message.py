@@ -144,7 +144,7 @@ def check_request(request: Request) -> None:
         raise SipError("Request-URI has headers")  # §19.1.1: not allowed there
     if request.via.branch == _MAGIC_COOKIE:
         raise SipError("Via branch has no transaction identifier")
-    for read in ("max_forwards", "routes", "contacts"):
+    for read in ("max_forwards", "max_breadth", "routes", "contacts"):
         getattr(request, read)
 
 

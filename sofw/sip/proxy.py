@@ -137,15 +137,19 @@ def forwarded(
     record_routes: Iterable[str] = (),
     routes: Iterable[str] = (),
     hide_vias: bool = False,
+    breadth: int | None = None,
 ) -> Request:
     """The copy that goes to one target (§16.6 steps 1-8).
 
     `record_routes` stand topmost first; `routes` come from a Path (RFC 3327 §5.2). With `hide_vias`
     the receiver sees no Via but ours: what lies inside stays inside, and `returned` puts them back.
+    `breadth` is this copy's share of the branches the request may make (RFC 5393 §5.3.3).
     """
     headers = request.headers
     hops = request.max_forwards
     headers = headers.replace("Max-Forwards", str(DEFAULT_MAX_FORWARDS if hops is None else hops - 1))
+    if breadth is not None:
+        headers = headers.replace("Max-Breadth", str(breadth))
     headers = headers.prepend("Record-Route", *record_routes)
     headers = headers.prepend("Route", *routes)
     headers = headers.replace("Via", via) if hide_vias else headers.prepend("Via", via)
@@ -223,8 +227,8 @@ def destination(uri: Uri) -> tuple[str, int]:
     return host, uri.port or default_port(uri)
 
 
-def cancel_of(request: Request) -> Request:
-    """The CANCEL for a request we sent: same branch, same route, nothing else (§9.1)."""
+def cancel_of(request: Request, reasons: Iterable[str] = ()) -> Request:
+    """The CANCEL for a request we sent: same branch, same route (§9.1), and why (RFC 3326 §2)."""
     headers = Headers(
         (
             ("Via", request.headers.all("Via")[0]),
@@ -232,6 +236,7 @@ def cancel_of(request: Request) -> Request:
             ("Max-Forwards", str(DEFAULT_MAX_FORWARDS)),
             *((name, request.headers.get(name) or "") for name in ("From", "To", "Call-ID")),
             ("CSeq", f"{request.cseq.number} CANCEL"),
+            *(("Reason", value) for value in reasons),
         )
     )
     return Request("CANCEL", request.uri, headers)

@@ -181,7 +181,7 @@ def _binding(contact: NameAddr, request: Request, flow: Flow, expires: float) ->
         expires=expires,
         call_id=request.call_id,
         cseq=request.cseq.number,
-        q=_quality(contact.param("q")),
+        q=quality(contact.param("q")),
         flow=flow,
         path=request.headers.all("Path"),
         instance=(contact.param("+sip.instance") or "").strip('"'),
@@ -215,7 +215,8 @@ def _number(text: str | None) -> int | None:
     return int(text) if text and text.isascii() and text.isdigit() and len(text) < 11 else None
 
 
-def _quality(text: str | None) -> float:
+def quality(text: str | None) -> float:
+    """The q of a contact, 0 to 1; 1 when absent or malformed (§20.10)."""
     try:
         return min(1.0, max(0.0, float(text))) if text else 1.0
     except ValueError:

@@ -60,7 +60,7 @@ class OutOfDialog(Case):
         bob = [Target("sip:bob@203.0.113.20:5060", BOB)]
         carol = [
             Target("sip:carol@192.168.1.11:5060", CAROL),
-            Target("sip:carol@203.0.113.21:5060", self.second),
+            Target("sip:carol@203.0.113.21:5060", self.second, q=0.5),
         ]
         cases = [
             ("sip:bob@example.com", bob),

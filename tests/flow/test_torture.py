@@ -103,7 +103,7 @@ OUTCOMES6 = {
     "ipv6-bug-abnf-3-colons": "partner 2001:db8::192.0.2.1",
 }
 #: What a proxy changes in a request.
-_HOP_BY_HOP = ("Via", "Max-Forwards", "Record-Route", "Route", "Content-Length")
+_HOP_BY_HOP = ("Via", "Max-Forwards", "Max-Breadth", "Record-Route", "Route", "Content-Length")
 
 
 class Trusting(Admission):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import count
+from typing import Any
 
 from sofw.address import OUTSIDE, Address, Flow, Transport
 from sofw.flow.actions import Action, SendSip, StartTimer, StopTimer
@@ -84,8 +85,13 @@ class World:
     """What the outside world sees of one HRAS, with sites tokyo and osaka."""
 
     def __init__(
-        self, silence: float = 60.0, host: str = HRAS, admission: Callable[..., Admission] = Admission
+        self,
+        silence: float = 60.0,
+        host: str = HRAS,
+        admission: Callable[..., Admission] = Admission,
+        **options: Any,
     ) -> None:
+        """`options` are those of Signalling."""
         numbers = count(1)
         self.now = 1000.0
         self.timers: dict[tuple[object, ...], float] = {}
@@ -105,6 +111,7 @@ class World:
             Sealer(b"t" * 32),
             b"l" * 32,
             lambda: f"id{next(numbers)}",
+            **options,
         )
         for leg in ("tokyo", "osaka"):
             pairs = PortPairs(30000, 30099)

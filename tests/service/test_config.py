@@ -171,6 +171,14 @@ class HrasTests(ConfigCase):
             )
         self.assertEqual(load_hras(self.write(HRAS_LEAST)).routes, {})
 
+    def test_follow_redirects(self) -> None:
+        """Off unless it is switched on, by true alone."""
+        self.assertFalse(load_hras(self.write(HRAS_LEAST)).call.follow_redirects)
+        self.assertTrue(load_hras(self.write(HRAS_LEAST + "follow_redirects = true\n")).call.follow_redirects)
+        for text in ("1", '"true"', "[]"):
+            given = HRAS_LEAST + f"follow_redirects = {text}\n"
+            self.refused(load_hras, given, "sip.follow_redirects", "true or false")
+
     def test_refused_routes(self) -> None:
         """A route names its domain, what it holds, and what is allowed."""
         shown = 'such as "sip:198.51.100.7:5070;transport=tcp"'

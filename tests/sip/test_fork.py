@@ -13,7 +13,7 @@ from hypothesis.stateful import (
 )
 from twisted.trial.unittest import SynchronousTestCase
 
-from sofw.sip.fork import CancelBranch, Fork, Forward, Output
+from sofw.sip.fork import COMPLETED_ELSEWHERE, CancelBranch, Fork, Forward, Further, Output
 from sofw.sip.headers import Headers
 from sofw.sip.message import Request, Response, response_to
 
@@ -44,12 +44,14 @@ def forked(branches: int = 2, method: str = "INVITE") -> Fork:
 
 
 def brief(outputs: list[Output]) -> list[object]:
-    """Outputs in short: a status, ("cancel", key), or None for Abandon."""
+    """Outputs in short: a status, ("cancel", key), "further", or None for Abandon."""
     return [
         o.response.status
         if isinstance(o, Forward)
         else ("cancel", o.key)
         if isinstance(o, CancelBranch)
+        else "further"
+        if isinstance(o, Further)
         else None
         for o in outputs
     ]
@@ -121,6 +123,8 @@ class Steps(SynchronousTestCase):
         """A status is a response on a branch; "fail" and "cancel" are what they say."""
         if what == "cancel":
             return fork.cancel()
+        if what == "redirected":
+            return fork.redirected(arguments[0])
         if what == "fail":
             key, status = arguments
             return fork.failed(key, int(str(status)))
@@ -159,6 +163,53 @@ class Steps(SynchronousTestCase):
         for name, steps in cases.items():
             with self.subTest(name):
                 self.run_steps(forked(2, "MESSAGE"), steps)
+
+    def test_further_targets(self) -> None:
+        """The next ones are asked for when all have failed, unless the search is over."""
+        cases = {
+            "all failed": [(404, 0, []), (486, 1, ["further"])],
+            "time ran out": [("fail", 0, 408, []), ("fail", 1, 408, ["further"])],
+            "one answers": [(404, 0, []), (200, 1, [200])],
+            "declined for all": [(603, 0, []), (486, 1, [603])],
+            "the caller gave up": [("cancel", []), (487, 0, []), (487, 1, [487])],
+            "redirected": [("redirected", 0, []), (486, 1, ["further"])],
+        }
+        for name, steps in cases.items():
+            with self.subTest(name):
+                fork = forked(2)
+                fork.further = True
+                self.run_steps(fork, steps)
+
+    def test_redirected(self) -> None:
+        """A 3xx that is followed does not stand against what comes of it."""
+        fork = forked(2)
+        self.run_steps(fork, [(404, 0, []), ("redirected", 1, ["further"])])
+        fork.open(2)
+        fork.further = False
+        self.run_steps(fork, [(486, 2, [404])])
+
+    def test_nobody_waits_for_further_ones(self) -> None:
+        """Who asked with another method than INVITE has no time left after a 408 (RFC 4320)."""
+        fork = forked(1, "MESSAGE")
+        fork.further = True
+        self.run_steps(fork, [("fail", 0, 408, [None])])
+
+    def test_reasons(self) -> None:
+        """Why a branch is cancelled, at once or when it first rings (RFC 3326)."""
+        busy = 'SIP;cause=600;text="Busy Everywhere"'
+        cases = [
+            ((180, 1), (200, 0), (COMPLETED_ELSEWHERE,)),
+            ((180, 1), (600, 0), (busy,)),
+            ((200, 0), (180, 1), (COMPLETED_ELSEWHERE,)),
+        ]
+        for first, second, expected in cases:
+            fork = forked(2)
+            self.do(fork, *first)
+            found = [out.reasons for out in self.do(fork, *second) if isinstance(out, CancelBranch)]
+            self.assertEqual(found, [expected])
+        fork = forked(1)
+        fork.response(0, answer(180))
+        self.assertEqual(fork.cancel(("Q.850;cause=16",)), [CancelBranch(0, ("Q.850;cause=16",))])
 
     def test_rename(self) -> None:
         """A branch keeps what is known of it under its new name."""

@@ -243,6 +243,29 @@ class Forwarded(SynchronousTestCase):
             via = parse_via(f"SIP/2.0/UDP {sent}")
             self.assertEqual(proxy.reply_address(via, source), Address("192.0.2.1", port))
 
+    def test_breadth_of_the_copy(self) -> None:
+        """Its share replaces what came, or is added (RFC 5393 §5.3.3); None leaves it as it is."""
+        for came, breadth, expected in (((), 60, ("60",)), (("9",), 3, ("3",)), (("9",), None, ("9",))):
+            fields = [("Max-Breadth", value) for value in came]
+            copy = proxy.forwarded(request(*fields), "sip:b@c", "SIP/2.0/UDP x", breadth=breadth)
+            self.assertEqual(copy.headers.all("Max-Breadth"), expected)
+
+    def test_request_uri(self) -> None:
+        """A target's URI loses what a Request-URI must not have (§19.1.1), and is not touched else."""
+        cases = [
+            ("sip:B%41@C.org;x=1;lr", "sip:B%41@C.org;x=1;lr"),
+            ("sip:b@c?Route=%3Csip:d%3E", "sip:b@c"),
+            ("sip:b@c;method=BYE;x", "sip:b@c;x"),
+            ("tel:+1-2;method=x", "tel:+1-2;method=x"),
+        ]
+        for text, expected in cases:
+            self.assertEqual(proxy.request_uri(text), expected)
+
+    def test_reasons_of_a_cancel(self) -> None:
+        """They stand last (RFC 3326 §2)."""
+        cancel = proxy.cancel_of(request(), ("SIP;cause=200", "Q.850;cause=16"))
+        self.assertEqual(cancel.headers.all("Reason"), ("SIP;cause=200", "Q.850;cause=16"))
+
     def test_cancel_of(self) -> None:
         """§9.1: the same branch, Route and identity; nothing else of the request."""
         given = evolve(
