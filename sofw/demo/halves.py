@@ -33,7 +33,8 @@ class Half:
         folder.mkdir(parents=True)
         # It holds a secret: only its owner may read it, or the half refuses to start.
         self._file.touch(mode=0o600)
-        self._file.write_text(as_toml({**settings, "control": {"socket": str(self.socket)}}))
+        state = {"state": {"directory": str(folder / "state")}}
+        self._file.write_text(as_toml({**state, **settings, "control": {"socket": str(self.socket)}}))
         self.process = self._launch()
 
     def start(self) -> None:

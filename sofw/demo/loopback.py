@@ -132,7 +132,7 @@ class Loopback:
             "office", secret, f"http://{address(100)}:{HTTP_PORT}", address(2), proxy=self._proxy()
         )
         self.hrac = self._half("hrac", settings)
-        until(lambda: self.hras.ask("status")["tunnels"], 10.0, "the tunnel")
+        until(lambda: self.hrac.ask("status")["tunnels"][0]["state"] == "up", 10.0, "the tunnel")
         for name, own, server, side in (("alice", 10, 2, "inside"), ("olga", 120, 100, "outside")):
             self.hras.ask("user add", user=f"{name}@{DOMAIN}", password=PASSWORD)
             phone = SmallPhone(self.folder / name, name, address(own), address(server), self.spoken(side))

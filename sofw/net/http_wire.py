@@ -12,18 +12,24 @@ from twisted.internet.defer import Deferred, TimeoutError
 from twisted.internet.endpoints import HostnameEndpoint
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Protocol, connectionDone
-from twisted.web.client import Agent, HTTPConnectionPool, ProxyAgent
+from twisted.internet.task import deferLater
+from twisted.web.client import Agent, HTTPConnectionPool, ProxyAgent, ResponseDone
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgentEndpointFactory
 from zope.interface import implementer
 
 from sofw.errors import LocalError
 from sofw.net.sockets import tune
+from sofw.tunnel.parts import MAX_PART
 
 #: Seconds for a connection to be made.
 CONNECT_LIMIT = 10
+#: Seconds for which a connection without a request is kept.
+KEPT = 30
 #: Seconds for the answer to a short request.
 ANSWER_LIMIT = 15
+#: The same for a part of a lane: HRAS may hold its answer for 25 s.
+PART_LIMIT = 40
 #: Bytes of the answer to a short request that are read; HRAS's own are far shorter.
 MAX_ANSWER = 65536
 
@@ -37,6 +43,11 @@ class Route:
     proxy_user: str = ""
     proxy_password: str = ""
 
+    @property
+    def name(self) -> str:
+        """The way in one line, without the login."""
+        return f"{self.hras} by {self.proxy}" if self.proxy else self.hras
+
 
 @frozen
 class Answer:
@@ -44,6 +55,7 @@ class Answer:
 
     status: int
     body: bytes
+    type: str = ""
 
 
 class HttpWire:
@@ -59,6 +71,8 @@ class HttpWire:
         self._pool = HTTPConnectionPool(reactor, persistent=True)
         # A request that is sent twice would be a replay.
         self._pool.retryAutomatically = False
+        # Below what anybody on the way keeps: a request must not meet a connection that is being closed.
+        self._pool.cachedConnectionTimeout = KEPT
         self._headers = _login(route)
         nearest = _Tuned(self, _endpoint(reactor, route.proxy or route.hras))
         if route.proxy:
@@ -79,6 +93,19 @@ class HttpWire:
         asked = Deferred.fromCoroutine(self._ask(path, headers, body))
         return await asked.addTimeout(ANSWER_LIMIT, self._reactor)
 
+    async def exchange(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        data: bytes | None,
+        limit: float = PART_LIMIT,
+    ) -> Answer:
+        """Send a short request and read all of its answer, in so many seconds."""
+        body = None if data is None else SmallBody(data)
+        asked = Deferred.fromCoroutine(self._exchange(method, path, headers, body))
+        return await asked.addTimeout(limit, self._reactor)
+
     def close(self) -> None:
         """Close the connection, whatever it is doing."""
         # A connection whose answer was complete waits in the pool, with a timer.
@@ -90,6 +117,20 @@ class HttpWire:
     async def _ask(self, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
         response = await self.request("POST", path, headers, SmallBody(body))
         return Answer(response.code, await read_body(response))
+
+    async def _exchange(self, method: str, path: str, headers: Mapping[str, str], body: Any) -> Answer:
+        response = await self.request(method, path, headers, body)
+        collector = _Collector(MAX_PART, whole=True)
+        response.deliverBody(collector)
+        answer = Answer(response.code, await collector.done, content_type(response))
+        # The connection is free for the next request only when the caller of this has returned.
+        await deferLater(self._reactor, 0)
+        return answer
+
+
+def content_type(response: Any) -> str:
+    """What an answer says that it is."""
+    return str(response.headers.getRawHeaders("content-type", [""])[0])
 
 
 def read_body(response: Any) -> Deferred[bytes]:
@@ -124,20 +165,31 @@ class SmallBody:
 
 
 class _Collector(Protocol):
-    """Gathers a body; fires `done` at its end, its limit or the loss of the connection."""
+    """Gathers a body; fires `done` at its end, its limit or the loss of the connection.
 
-    def __init__(self) -> None:
+    With `whole`, the last two are failures.
+    """
+
+    def __init__(self, limit: int = MAX_ANSWER, whole: bool = False) -> None:
         self.done: Deferred[bytes] = Deferred(lambda _done: self._stop())
-        self._body = b""
+        self._limit = limit
+        self._whole = whole
+        self._pieces: list[bytes] = []
+        self._length = 0
 
     def dataReceived(self, data: bytes) -> None:
-        self._body += data
-        if len(self._body) > MAX_ANSWER:
+        self._pieces.append(data)
+        self._length += len(data)
+        if self._length > self._limit:
             self._stop()
 
     def connectionLost(self, reason: Any = connectionDone) -> None:
-        if not self.done.called:
-            self.done.callback(self._body[:MAX_ANSWER])
+        if self.done.called:
+            return
+        if self._whole and not reason.check(ResponseDone):
+            self.done.errback(reason)
+        else:
+            self.done.callback(b"".join(self._pieces)[: self._limit])
 
     def _stop(self) -> None:
         transport: Any = self.transport

@@ -15,6 +15,7 @@ from twisted.logger import Logger
 from sofw.errors import RemoteError
 from sofw.net.client_lanes import ClientLanes
 from sofw.net.http_wire import Answer, HttpWire, Route, explain
+from sofw.net.ladder import Ladder
 from sofw.net.tunnel_end import TunnelEnd
 from sofw.tunnel.backoff import Backoff
 from sofw.tunnel.exchange import (
@@ -30,7 +31,7 @@ from sofw.tunnel.exchange import (
 from sofw.tunnel.frame import Frame
 from sofw.tunnel.link import TUNNEL, Link, Role, TunnelListener
 from sofw.tunnel.proof import SessionKey, check_session, prove_claim
-from sofw.tunnel.rungs import STREAMS
+from sofw.tunnel.rungs import Rung
 
 #: Between attempts to open a session. After an outage of HRAS all sites are back within a minute.
 HELLO_BACKOFF = Backoff(0.5, 60.0)
@@ -48,7 +49,8 @@ LANE_BACKOFF = Backoff(0.25, 5.0)
 class TunnelSettings:
     """Where HRAS is, how to get there, and who we are.
 
-    `hras` and `proxy` are URLs (http://host:port); an empty `proxy` means straight.
+    `hras` and `proxy` are URLs (http://host:port); an empty `proxy` means straight. `memory` is the file in
+    which the rung that was found is remembered ("" for none); with `rung` none is looked for.
     """
 
     hras: str
@@ -57,6 +59,8 @@ class TunnelSettings:
     proxy: str = ""
     proxy_user: str = ""
     proxy_password: str = field(default="", repr=False)
+    memory: str = ""
+    rung: Rung | None = None
 
     @property
     def route(self) -> Route:
@@ -85,6 +89,7 @@ class TunnelClient(Service):
         self._settings = settings
         self._listener = listener
         self._wire = HttpWire(reactor, settings.route)
+        self._ladder = Ladder(reactor, settings.route, settings.memory, settings.rung)
         self._end: TunnelEnd | None = None
         self._lanes: ClientLanes | None = None
         self._work: Deferred[None] | None = None
@@ -125,9 +130,9 @@ class TunnelClient(Service):
     def status(self) -> list[dict[str, object]]:
         """One entry: the tunnel, also while there is no session."""
         if self._end is None:
-            facts = {"site": self._site, "state": "connecting", "rung": STREAMS.name, "lanes": 0}
+            facts = {"site": self._site, "state": "connecting", "rung": self._ladder.name, "lanes": 0}
             return [{**facts, "problem": self._problem}]
-        return [self._end.status(STREAMS, 0 if self._lanes is None else len(self._lanes))]
+        return [self._end.status(self._ladder.name, 0 if self._lanes is None else len(self._lanes))]
 
     async def _run(self) -> None:
         """Session after session, with pauses that grow while none of them comes up."""
@@ -200,24 +205,34 @@ class TunnelClient(Service):
         end = self._end = TunnelEnd(
             self._reactor, link, TUNNEL, self._settings.hello, self._listener, self._drop_lanes
         )
-        number = failures = 0
         self._problem = ""
-        while self.running and not end.closed:
-            number += 1
-            before = link.joined
-            await self._open_lanes(end, key, number)
-            failures = 1 if link.joined > before else failures + 1
-            if self.running and not end.closed:
-                await self._rest(LANE_BACKOFF.delay(failures, random()))
+        climbing = self._ladder.start_climbing(key, end)
+        try:
+            await self._keep_open(link, end, key)
+        finally:
+            climbing.cancel()
         self._end = None
         end.abandon()
         if end.replaced:
             raise Replaced("Another HRAC runs as this site, and has its tunnel now; each needs its own site")
         return link.joined > 0
 
-    async def _open_lanes(self, end: TunnelEnd, key: SessionKey, number: int) -> None:
+    async def _keep_open(self, link: Link, end: TunnelEnd, key: SessionKey) -> None:
+        """Lanes after lanes, with pauses that grow while they carry nothing."""
+        number = failures = 0
+        while self.running and not end.closed:
+            rung = await self._ladder.settle(key)
+            number += 1
+            before = link.joined
+            await self._open_lanes(end, key, number, rung)
+            failures = 1 if link.joined > before else failures + 1
+            self._ladder.opened(link.joined > before)
+            if self.running and not end.closed:
+                await self._rest(LANE_BACKOFF.delay(failures, random()))
+
+    async def _open_lanes(self, end: TunnelEnd, key: SessionKey, number: int, rung: Rung) -> None:
         """Open lanes and wait until they are lost."""
-        lanes = self._lanes = ClientLanes(self._reactor, self._settings.route, end, key, number)
+        lanes = self._lanes = ClientLanes(self._reactor, self._settings.route, end, key, number, rung)
         end.opening_lanes()
         lanes.start()
         await lanes.done

@@ -4,22 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from twisted.logger import Logger
 
 from sofw.errors import LocalError
-from sofw.net.lane import SendingLane
 from sofw.tunnel.exchange import Hello
 from sofw.tunnel.frame import Decoder, Frame, FrameError
 from sofw.tunnel.link import Deliver, Down, DropLanes, Link, Output, State, TunnelListener, Up
-from sofw.tunnel.rungs import Rung
 
 #: Bytes of a chunk: what a proxy forwards in one go (perf: chunks of up to 64 KiB cost the least).
 CHUNK = 65536
 #: Seconds an ack waits for a frame to go with: without one it would cost both halves a turn of its own.
 #: Until then the peer keeps what it may have to send again, of which it has room for seconds.
 ACK_DELAY = 0.05
+
+
+class Sender(Protocol):
+    """What an end writes to. Its rung calls `pump` when it has become writable."""
+
+    @property
+    def writable(self) -> bool:
+        """Whether a write would leave at once."""
+
+    def write(self, data: bytes) -> None:
+        """Send whole frames, not empty."""
 
 
 class TunnelEnd:
@@ -46,7 +55,7 @@ class TunnelEnd:
         self._listener = listener
         self._drop_lanes = drop_lanes
         self._media = partial(listener.media, leg)
-        self._lane: SendingLane | None = None
+        self._lane: Sender | None = None
         self._decoder = Decoder()
         self._timer: Any = None
         self._leaving: Any = None
@@ -55,6 +64,11 @@ class TunnelEnd:
         self._since = reactor.seconds()
         self._bytes_in = self._bytes_out = self._unknown = self._faults = 0
         self._arm()
+
+    @property
+    def busy(self) -> bool:
+        """Whether calls are up."""
+        return self._link.busy
 
     @property
     def closed(self) -> bool:
@@ -66,7 +80,7 @@ class TunnelEnd:
         self._link.opening_lanes(self._reactor.seconds())
         self._arm()
 
-    def sending_opened(self, lane: SendingLane) -> None:
+    def sending_opened(self, lane: Sender) -> None:
         """The lane to send on is there."""
         self._lane = lane
         self._perform(self._link.sending_opened(self._reactor.seconds()))
@@ -89,6 +103,30 @@ class TunnelEnd:
             self._carry_out(self._link.received(frames, self._reactor.seconds()))
             self._leave(ACK_DELAY if self._link.outbox.patient else 0)
         self._listener.media_end(self._leg)
+
+    def decode(self, data: bytes) -> list[Frame]:
+        """The frames of a part, which are whole. Its media is handed over at once, whatever is yet to come.
+
+        A part that cannot be is a lost lane.
+        """
+        self._bytes_in += len(data)
+        # Of a part nothing is left over, so the next one finds the decoder as good as new.
+        decoder = self._decoder = Decoder()
+        try:
+            frames = self._feed(data)
+        except FrameError as error:
+            self.lost(str(error))
+            return []
+        self._unknown, decoder.unknown = self._unknown + decoder.unknown, 0
+        self._listener.media_end(self._leg)
+        if not decoder.whole:
+            self.lost("A part ended within a frame")
+            return []
+        return frames
+
+    def deliver(self, frames: list[Frame]) -> None:
+        """The frames of a part whose turn has come."""
+        self._perform(self._link.received(frames, self._reactor.seconds()))
 
     def lost(self, reason: str) -> None:
         """A lane is lost."""
@@ -150,13 +188,13 @@ class TunnelEnd:
                 self._bytes_out += len(data)
                 self._lane.write(data)
 
-    def status(self, rung: Rung, lanes: int) -> dict[str, object]:
+    def status(self, rung: str, lanes: int) -> dict[str, object]:
         """The state of this tunnel for the operator; `since` is when the session began."""
         link, outbox = self._link, self._link.outbox
         return {
             "site": self.hello.site,
             "state": link.state.value,
-            "rung": rung.name,
+            "rung": rung,
             "since": self._since,
             "lanes": lanes,
             "rtt_ms": None if link.round_trip is None else round(link.round_trip * 1000, 2),

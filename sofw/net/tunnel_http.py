@@ -8,8 +8,10 @@ from typing import Any, Protocol
 
 from twisted.web.http import RESPONSES
 from twisted.web.resource import Resource
-from twisted.web.server import NOT_DONE_YET, Request, Site
+from twisted.web.server import Request, Site
 
+from sofw.net.server_lanes import StreamLane
+from sofw.net.server_probes import Probes
 from sofw.net.sockets import tune
 from sofw.net.twisted_private import request_line
 from sofw.net.visitors import VisitorChannel, Visitors
@@ -22,7 +24,8 @@ from sofw.tunnel.exchange import (
     read_lane_path,
     refusal_body,
 )
-from sofw.tunnel.rungs import STREAM_HEADERS, Direction, direction_of
+from sofw.tunnel.parts import MAX_PART
+from sofw.tunnel.rungs import METHODS, Purpose
 
 #: Seconds without a byte after which a connection that is no lane is closed. Proxies keep connections
 #: for 60 s (Squid) and more; being the first to close one would meet a request on its way.
@@ -31,18 +34,19 @@ IDLE_LIMIT = 130
 _REFUSAL = (
     b"HTTP/1.1 %d %b\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b"
 )
+_TOO_LONG = "The body is too long"
 _PAGE = b"""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>Welcome</title></head>
 <body><p>This server is up.</p></body></html>
 """
 
 
-class Lane(Protocol):
-    """A lane that was admitted."""
+class Session(Protocol):
+    """A session; each of its methods raises ExchangeError to refuse."""
 
-    def start_receiving(self) -> Callable[[bytes], None]: ...
-    def lost(self, reason: str) -> None: ...
-    def start_sending(self, request: Any) -> None: ...
+    probes: Probes
+
+    def lane(self, request: LaneRequest, transport: Any) -> Any: ...
 
 
 class Tunnels(Protocol):
@@ -50,7 +54,7 @@ class Tunnels(Protocol):
 
     def hello(self, body: bytes, peer: str) -> bytes: ...
     def session(self, body: bytes, peer: str) -> bytes: ...
-    def open_lane(self, request: LaneRequest, direction: Direction, transport: Any) -> Lane: ...
+    def admit(self, request: LaneRequest, transport: Any) -> Session: ...
 
 
 def tunnel_site(reactor: Any, tunnels: Tunnels, visitors: Visitors) -> Site:
@@ -83,12 +87,17 @@ class TunnelSite(Site):
 
 
 class TunnelRequest(Request):
-    """A request whose body goes to a lane as it comes, or is small, or is refused."""
+    """A request whose body goes to a lane as it comes, or is small, or is refused.
+
+    `admitted` is the session of a request that belongs to one and has proved it.
+    """
 
     channel: Any
     content: Any
-    _lane: Lane | None = None
-    _piece: Callable[[bytes], None]
+    admitted: Session | None = None
+    _stream: StreamLane | None = None
+    _piece: Callable[[bytes], object] | None = None
+    _limit = MAX_BODY
     _refused = False
 
     def gotLength(self, length: int | None) -> None:
@@ -100,45 +109,53 @@ class TunnelRequest(Request):
         self.requestHeaders.removeHeader(b"content-type")
         method, path, version = request_line(self)
         lane = read_lane_path(path.decode("latin-1"))
-        if not version.startswith(b"HTTP/1."):
-            self._refuse(ExchangeError("This is an HTTP port"))
-        elif lane is not None and direction_of(method.decode("latin-1")) is Direction.UP:
-            self._start_upload(lane)
-        elif length is not None and length > MAX_BODY:
-            self._refuse(ExchangeError("The body is too long", 413))
+        try:
+            if not version.startswith(b"HTTP/1."):
+                raise ExchangeError("This is an HTTP port")
+            if lane is not None and METHODS[lane.purpose] == method.decode("latin-1"):
+                self._admit(lane)
+            if self._piece is None and (length or 0) > self._limit:
+                raise ExchangeError(_TOO_LONG, 413)
+        except ExchangeError as error:
+            self._refuse(error)
 
     def handleContentChunk(self, data: bytes) -> None:
         """Twisted: a piece of the body."""
-        if self._lane is not None:
+        if self._refused:
+            return
+        if self._piece is not None:
             self._piece(data)
-        elif not self._refused and self.content.tell() + len(data) > MAX_BODY:
-            self._refuse(ExchangeError("The body is too long", 413))
-        elif not self._refused:
+        elif self.content.tell() + len(data) > self._limit:
+            self._refuse(ExchangeError(_TOO_LONG, 413))
+        else:
             self.content.write(data)
 
     def process(self) -> None:
         """Twisted: the request is complete."""
         self.channel.relax()
-        if self._lane is not None:
-            self._lane.lost("The upward request has ended")
+        if self._stream is not None:
+            self._stream.lost("The upward request has ended")
         if not self._refused:
             super().process()
 
     def connectionLost(self, reason: Any) -> None:
         """Twisted: the connection is gone."""
-        if self._lane is not None:
-            self._lane.lost("The upward connection is lost")
+        if self._stream is not None:
+            self._stream.lost("The upward connection is lost")
         super().connectionLost(reason)
 
-    def _start_upload(self, lane: LaneRequest) -> None:
+    def _admit(self, lane: LaneRequest) -> None:
+        """Before any of the body: who cannot prove to belong here shall not fill our memory."""
         transport = self.channel.transport
-        try:
-            self._lane = self.channel.site.tunnels.open_lane(lane, Direction.UP, transport)
-        except ExchangeError as error:
-            self._refuse(error)
-        else:
+        self.admitted = self.channel.site.tunnels.admit(lane, transport)
+        if lane.purpose is Purpose.TRY:
+            self._piece = self.admitted.probes.trial(lane.number, lane.part).piece
+        elif lane.purpose is Purpose.UP and not lane.part:
+            self._stream = self.admitted.lane(lane, transport)
             self.channel.relax()
-            self._piece = self._lane.start_receiving()
+            self._piece = self._stream.start_receiving()
+        else:
+            self._limit = MAX_PART
 
     def _refuse(self, error: ExchangeError) -> None:
         """Answer and close without waiting for the rest of the body, which may never end."""
@@ -186,22 +203,26 @@ class TunnelResource(Resource):
     def _post(self, request: Any, method: str, answer: Callable[[bytes, str], bytes]) -> bytes:
         _allow(request, method, "POST")
         body = answer(request.content.getvalue(), request.getClientAddress().host)
-        request.setHeader(b"content-type", b"application/json")
-        request.setHeader(b"cache-control", b"no-store")
-        return body
+        return _json(request, body)
 
     def _lane(self, request: Any, method: str, lane: LaneRequest) -> bytes | int:
-        _allow(request, method, "GET", "POST")
-        if method == "POST":
-            # The body has come to its end, which a lane's never should.
+        _allow(request, method, METHODS[lane.purpose])
+        session: Session = request.admitted
+        if lane.purpose is Purpose.TICKS:
+            return session.probes.ticks(request)
+        if lane.purpose is Purpose.REPORT:
+            return _json(request, session.probes.report(lane.number))
+        if lane.purpose is Purpose.TRY or (lane.purpose is Purpose.UP and not lane.part):
+            # The body has come to its end, which that of a lane never should.
             return b""
-        opened = self._tunnels.open_lane(lane, Direction.DOWN, request.channel.transport)
-        for name, value in STREAM_HEADERS:
-            request.setHeader(name.encode(), value.encode())
-        request.notifyFinish().addBoth(lambda _gone: opened.lost("The downward connection is lost"))
-        request.write(b"")
-        opened.start_sending(request)
-        return NOT_DONE_YET
+        answered: bytes | int = session.lane(lane, request.channel.transport).answer(lane.part, request)
+        return answered
+
+
+def _json(request: Any, body: bytes) -> bytes:
+    request.setHeader(b"content-type", b"application/json")
+    request.setHeader(b"cache-control", b"no-store")
+    return body
 
 
 def _allow(request: Any, method: str, *methods: str) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from twisted.logger import Logger
 from twisted.web.server import Site
 
-from sofw.net.lane import ReceivingLane, SendingLane
+from sofw.net.server_lanes import GONE, HeldLane, PollsLane, PostsLane, StreamLane
+from sofw.net.server_probes import Probes
 from sofw.net.tunnel_end import TunnelEnd
 from sofw.net.tunnel_http import tunnel_site
 from sofw.net.visitors import Visitors
@@ -28,7 +29,7 @@ from sofw.tunnel.exchange import (
 from sofw.tunnel.frame import Frame
 from sofw.tunnel.link import Link, Role, TunnelListener
 from sofw.tunnel.proof import Challenges, SessionKey, check_claim, prove_session
-from sofw.tunnel.rungs import STREAMS, Direction
+from sofw.tunnel.rungs import Purpose, rung_seen
 
 #: Lines about refusals: so many per second in the long run, so many at once.
 REFUSALS_TOLD = (0.1, 10)
@@ -36,68 +37,56 @@ REFUSALS_TOLD = (0.1, 10)
 MAX_REPLACED = 256
 
 
-class ServerLane:
-    """One lane as HRAS has it: a transport, open until either side has enough of it."""
+class Lane(Protocol):
+    """A lane of a session: what answers its requests, until it is closed."""
 
-    def __init__(self, session: ServerSession, direction: Direction, transport: Any) -> None:
-        self.direction = direction
-        self._session = session
-        self._transport = transport
-        self._open = True
-
-    def start_receiving(self) -> Callable[[bytes], None]:
-        """The body of the POST begins; returns who is to be called with its parts."""
-        self._session.end.receiving_opened()
-        return ReceivingLane(self._transport, self._received).piece
-
-    def start_sending(self, request: Any) -> None:
-        """The answer to the GET may begin: its headers are written."""
-        end = self._session.end
-        lane = SendingLane(self._transport, bool(request.chunked), end.pump)
-        request.registerProducer(lane, True)
-        end.sending_opened(lane)
-
-    def lost(self, reason: str) -> None:
-        """The connection is gone, or the request is complete."""
-        if self._open:
-            self._open = False
-            self._session.end.lost(reason)
-
-    def close(self) -> None:
-        """Close the connection; what still comes of it is of no interest."""
-        if self._open:
-            self._open = False
-            self._transport.abortConnection()
-
-    def _received(self, data: bytes) -> None:
-        if self._open:
-            self._session.end.received(data)
+    def answer(self, part: int, request: Any) -> int | bytes: ...
+    def close(self) -> None: ...
 
 
 class ServerSession:
-    """A session of a site: its key, its end of the tunnel, and at most one lane each way."""
+    """A session of a site: its key, its end of the tunnel, at most one lane for each purpose, its probes."""
 
     def __init__(self, reactor: Any, hello: Hello, key: SessionKey, listener: TunnelListener) -> None:
         self.key = key
-        self._lanes: dict[Direction, ServerLane] = {}
+        self.probes = Probes(reactor)
+        self._reactor = reactor
+        self._lanes: dict[Purpose, Lane] = {}
+        self._short: dict[Purpose, bool] = {}
         self._number = 0
         link = Link(Role.SERVER, reactor.seconds())
         self.end = TunnelEnd(reactor, link, hello.site, hello, listener, self._drop_lanes)
 
-    def open(self, request: LaneRequest, direction: Direction, transport: Any) -> ServerLane:
-        """Admit a lane; raises ExchangeError. Lanes of an earlier opening are closed."""
-        self.key.admit(request, direction)
+    def lane(self, request: LaneRequest, transport: Any) -> Lane:
+        """The lane of an admitted request; raises ExchangeError. Lanes of an earlier opening are closed."""
         if request.number < self._number:
             raise ExchangeError("Newer lanes are open", 403)
-        if request.number > self._number and self._lanes:
-            self.end.lost("The site opens new lanes")
-        self._number = request.number
-        lane = self._lanes[direction] = ServerLane(self, direction, transport)
-        return lane
+        if request.number > self._number:
+            if self._lanes:
+                self.end.lost("The site opens new lanes")
+            self._number = request.number
+            self._short = {}
+        known = request.purpose in self._short
+        if known and request.purpose not in self._lanes:
+            raise ExchangeError("These lanes are closed", GONE)
+        if not known:
+            self._short[request.purpose] = request.part > 0
+            self._lanes[request.purpose] = self._open(request, transport)
+        return self._lanes[request.purpose]
+
+    def _open(self, request: LaneRequest, transport: Any) -> Lane:
+        if request.purpose is Purpose.BOTH:
+            return PollsLane(self.end)
+        if not request.part:
+            return StreamLane(self.end, transport)
+        if request.purpose is Purpose.UP:
+            return PostsLane(self.end)
+        return HeldLane(self._reactor, self.end)
 
     def status(self) -> dict[str, object]:
         """The state of the tunnel for the operator."""
-        return self.end.status(STREAMS, len(self._lanes))
+        short = {purpose for purpose, short in self._short.items() if short}
+        return self.end.status(rung_seen(short).name, len(self._lanes))
 
     def _drop_lanes(self, _reason: str) -> None:
         lanes, self._lanes = list(self._lanes.values()), {}
@@ -183,15 +172,16 @@ class TunnelServer:
             raise
         return self._grant(claim, secret or b"")
 
-    def open_lane(self, request: LaneRequest, direction: Direction, transport: Any) -> ServerLane:
-        """HTTP: the request for a lane; raises ExchangeError."""
+    def admit(self, request: LaneRequest, transport: Any) -> ServerSession:
+        """HTTP: the session of a request that belongs to one; raises ExchangeError."""
         session = self._sessions.get(request.session)
         if request.session in self._replaced:
             self._report_two(request.session, transport)
             raise ExchangeError("Another HRAC has opened a session for this site", REPLACED)
         if session is None or session.end.closed:
             raise ExchangeError("There is no such session", 404)
-        return session.open(request, direction, transport)
+        session.key.admit(request)
+        return session
 
     def _grant(self, claim: Claim, secret: bytes) -> bytes:
         """A new session; it replaces the one the site has."""

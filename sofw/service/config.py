@@ -85,7 +85,7 @@ class RegistrarConfig:
 
 @frozen
 class StateConfig:
-    """Where HRAS keeps what survives a restart."""
+    """Where a half keeps what survives a restart."""
 
     directory: str
 
@@ -93,6 +93,11 @@ class StateConfig:
     def database(self) -> str:
         """The path of the database."""
         return f"{self.directory}/hras.db"
+
+    @property
+    def rungs(self) -> str:
+        """The path of HRAC's note of how the tunnel got through last time."""
+        return f"{self.directory}/rungs.json"
 
 
 @frozen
@@ -138,6 +143,7 @@ class HracConfig:
     proxy: ProxyConfig | None
     sip: SipConfig
     media: MediaConfig
+    state: StateConfig
     control: ControlConfig
 
 
@@ -192,6 +198,7 @@ HRAC_OPTIONS = (
     Option("proxy.password_file", kinds.OPTIONAL_PATH, ""),
     *_sip_options("192.168.1.10"),
     *_MEDIA_OPTIONS,
+    Option("state.directory", kinds.PATH, "/var/lib/sofw"),
     Option("control.socket", kinds.PATH, "/run/sofw/hrac.sock"),
     Option("control.group", kinds.NAME, ""),
 )
@@ -231,6 +238,7 @@ def load_hrac(path: str = HRAC_FILE) -> HracConfig:
         proxy=_proxy(path, values),
         sip=SipConfig(**section(values, "sip")),
         media=MediaConfig(**section(values, "media")),
+        state=StateConfig(**section(values, "state")),
         control=ControlConfig(**section(values, "control")),
     )
     _check_ports(path, config.sip, config.media)

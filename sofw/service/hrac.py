@@ -163,4 +163,5 @@ def _tunnel_settings(config: HracConfig) -> TunnelSettings:
         proxy=proxy.url if proxy else "",
         proxy_user=proxy.user if proxy else "",
         proxy_password=proxy.password if proxy else "",
+        memory=config.state.rungs,
     )

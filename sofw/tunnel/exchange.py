@@ -2,10 +2,15 @@
 
     POST /tunnel/hello      {"site", "nonce"}                            → {"challenge"}
     POST /tunnel/session    {"hello": {…}, "nonce", "challenge", "proof"} → {"session", "proof"}
-    GET  /tunnel/SESSION/NUMBER/PROOF      the answer streams frames down
-    POST /tunnel/SESSION/NUMBER/PROOF      the body streams frames up
+    GET  /tunnel/SESSION/down/NUMBER/0/PROOF     the answer streams frames down
+    POST /tunnel/SESSION/up/NUMBER/0/PROOF       the body streams frames up
+    GET  /tunnel/SESSION/down/NUMBER/PART/PROOF  the answer is held until there are frames
+    POST /tunnel/SESSION/up/NUMBER/PART/PROOF    the body is some frames
+    POST /tunnel/SESSION/both/NUMBER/PART/PROOF  body and answer are frames
+    …    /tunnel/SESSION/{ticks,try,report}/…    probes (sofw.tunnel.probing)
 
-The proofs are those of sofw.tunnel.proof; the secret itself never travels. NUMBER rises with each lane.
+The proofs are those of sofw.tunnel.proof; the secret itself never travels. NUMBER rises with each opening
+of lanes, PART counts from 1 the requests that are one lane together.
 A refusal is a JSON object {"refused": reason}: what a proxy says on its own looks different.
 """
 
@@ -18,6 +23,7 @@ from attrs import frozen
 
 from sofw.address import Address, is_ip
 from sofw.errors import RemoteError
+from sofw.tunnel.rungs import Purpose
 
 HELLO_PATH = "/tunnel/hello"
 SESSION_PATH = "/tunnel/session"
@@ -29,10 +35,11 @@ MAX_BODY = 16384
 ID_LENGTH = 32
 #: The length of proofs, in hexadecimal digits: SHA-256.
 PROOF_LENGTH = 64
-#: A site opens lanes some times a minute at the most; 12 digits never end.
+#: A thousand parts a second fill 12 digits in 30 years.
 _NUMBER_DIGITS = 12
 _MAX_SITE, _MAX_CAPABILITIES, _MAX_CAPABILITY = 63, 64, 64
 _HEX = frozenset("0123456789abcdef")
+_PURPOSES = {purpose.value: purpose for purpose in Purpose}
 
 
 class ExchangeError(RemoteError):
@@ -80,10 +87,12 @@ class Claim:
 
 @frozen
 class LaneRequest:
-    """What the path of a lane request says."""
+    """What the path of a request of a session says; part 0 is a stream."""
 
     session: str
+    purpose: Purpose
     number: int
+    part: int
     proof: str
 
 
@@ -159,20 +168,22 @@ def read_refusal(body: bytes) -> str | None:
 
 
 def lane_path(lane: LaneRequest) -> str:
-    """The path of a lane request."""
-    return f"/tunnel/{lane.session}/{lane.number}/{lane.proof}"
+    """The path of a request of a session."""
+    return f"/tunnel/{lane.session}/{lane.purpose.value}/{lane.number}/{lane.part}/{lane.proof}"
 
 
 def read_lane_path(path: str) -> LaneRequest | None:
-    """The lane request in a path; None when it is none."""
+    """The request of a session in a path; None when it is none."""
     parts = path.split("/")
-    if len(parts) != 5 or parts[:2] != ["", "tunnel"]:
+    if len(parts) != 7 or parts[:2] != ["", "tunnel"]:
         return None
-    session, number, proof = parts[2:]
-    digits = number.isascii() and number.isdigit() and len(number) <= _NUMBER_DIGITS
-    if not (digits and _is_hex(session, ID_LENGTH) and _is_hex(proof, PROOF_LENGTH)):
+    session, word, number, part, proof = parts[2:]
+    purpose = _PURPOSES.get(word)
+    if purpose is None or not (_is_number(number) and _is_number(part)):
         return None
-    return LaneRequest(session, int(number), proof)
+    if not (_is_hex(session, ID_LENGTH) and _is_hex(proof, PROOF_LENGTH)):
+        return None
+    return LaneRequest(session, purpose, int(number), int(part), proof)
 
 
 def _read_hello_fields(fields: dict[str, Any]) -> Hello:
@@ -238,6 +249,10 @@ def _hex(fields: dict[str, Any], name: str, length: int) -> str:
     if not isinstance(value, str) or not _is_hex(value, length):
         raise ExchangeError(f"{name} is not {length} hexadecimal digits")
     return value
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= _NUMBER_DIGITS
 
 
 def _is_hex(text: str, length: int) -> bool:

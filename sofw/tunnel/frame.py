@@ -105,6 +105,11 @@ class Decoder:
         self._rest = b""
         self.unknown = 0
 
+    @property
+    def whole(self) -> bool:
+        """Whether what came so far ends with a frame."""
+        return not self._rest
+
     def feed(self, data: bytes, media: Callable[[bytes, int, bytes], object]) -> list[Frame]:
         """The frames that `data` completes, in order, except media.
 

@@ -2,7 +2,7 @@
 
 A link sends on one lane and receives on the other. Both open with an ack frame, so that sure frames lost
 with the old lanes leave again, and those that arrived are not handled twice. HRAS is joined when both lanes
-are there, and then speaks first; HRAC is joined when it hears that. Nothing but acks goes before.
+are there, and then speaks first; HRAC is joined when it hears that. Only acks and padding go before.
 
 Inputs: lanes opened or lost, frames, time, the wish to end. Outputs: what the edge must do.
 States: opening, up, resuming, closed. (The counting is the idea of XEP-0198.)
@@ -173,6 +173,11 @@ class Link:
             return self._ask_at if self._answer_by is None else min(self._ask_at, self._answer_by)
         return self._expires if self._join_by is None else min(self._expires, self._join_by)
 
+    @property
+    def busy(self) -> bool:
+        """Whether calls are up."""
+        return self._pace is BUSY
+
     def opening_lanes(self, now: float) -> None:
         """HRAC begins to open lanes: from now on they have a limited time to be joined."""
         self._join_by = now + JOIN_LIMIT
@@ -240,7 +245,7 @@ class Link:
         return []
 
     def _received(self, frame: Frame, now: float) -> list[Output]:
-        if self.state is State.CLOSED or not self._receiving:
+        if self.state is State.CLOSED or not self._receiving or frame.type == DataType.PAD:
             return []
         if frame.type == DataType.ACK:
             return self._take_ack(frame.data, now)

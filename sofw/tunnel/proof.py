@@ -11,7 +11,7 @@ from __future__ import annotations
 import hmac
 
 from sofw.tunnel.exchange import PROOF_LENGTH, Claim, ExchangeError, Hello, LaneRequest, signed
-from sofw.tunnel.rungs import Direction
+from sofw.tunnel.rungs import Purpose
 
 #: Seconds within which a challenge must be answered.
 CHALLENGE_LIFE = 60
@@ -55,28 +55,30 @@ class Challenges:
 class SessionKey:
     """What both halves derive from secret, nonce, challenge and session id; it opens lanes.
 
-    A lane's number must be higher than any before in its direction, so that a request cannot be repeated.
+    A lane's number must be higher than any before for its purpose, so that a request cannot be repeated; only
+    the parts of one lane share theirs, and whoever puts them in order drops what comes twice.
     """
 
     def __init__(self, secret: bytes, nonce: str, challenge: str, session: str) -> None:
         self.session = session
         self._key = bytes.fromhex(_mac(secret, "session key", nonce, challenge, session))
-        self._last = {direction: 0 for direction in Direction}
+        self._last = {purpose: (0, False) for purpose in Purpose}
 
-    def lane(self, number: int, direction: Direction) -> LaneRequest:
-        """The request for a lane."""
-        return LaneRequest(self.session, number, self._proof(number, direction))
+    def lane(self, purpose: Purpose, number: int, part: int = 0) -> LaneRequest:
+        """The request for a lane, or for a part of one."""
+        return LaneRequest(self.session, purpose, number, part, self._proof(purpose, number, part))
 
-    def admit(self, lane: LaneRequest, direction: Direction) -> None:
-        """Check a request for a lane; raises ExchangeError (403)."""
-        if not _same(lane.proof, self._proof(lane.number, direction)):
+    def admit(self, lane: LaneRequest) -> None:
+        """Check a request; raises ExchangeError (403)."""
+        if not _same(lane.proof, self._proof(lane.purpose, lane.number, lane.part)):
             raise ExchangeError("The lane's proof is wrong", 403)
-        if lane.number <= self._last[direction]:
+        number, parted = self._last[lane.purpose]
+        if lane.number < number or (lane.number == number and not (parted and lane.part)):
             raise ExchangeError("A lane with this number was opened before", 403)
-        self._last[direction] = lane.number
+        self._last[lane.purpose] = (lane.number, lane.part > 0)
 
-    def _proof(self, number: int, direction: Direction) -> str:
-        return _mac(self._key, "lane", direction.value, str(number))
+    def _proof(self, purpose: Purpose, number: int, part: int) -> str:
+        return _mac(self._key, "lane", purpose.value, str(number), str(part))
 
 
 def prove_claim(secret: bytes, hello: Hello, nonce: str, challenge: str) -> str:

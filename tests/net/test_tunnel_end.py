@@ -14,7 +14,6 @@ from sofw.net.lane import ReceivingLane, SendingLane
 from sofw.net.tunnel_end import ACK_DELAY, TunnelEnd
 from sofw.tunnel.frame import DataType, Decoder, Frame, encode
 from sofw.tunnel.link import TUNNEL, Link, Role
-from sofw.tunnel.rungs import STREAMS
 from tests.net.tunnels import HELLO, PHONE, Recorder, sip
 
 VOICE = encode(Frame(DataType.MEDIA, PHONE, 20000, b"voice"))
@@ -126,13 +125,13 @@ class EndTests(SynchronousTestCase):
         self.assertEqual(self.lane.taken(), b"")
         self.lane.resumeProducing()
         self.assertEqual(self.lane.taken(), encode(sip("a")) + VOICE)
-        self.assertEqual(self.end.status(STREAMS, 2)["media_dropped"], 2)
+        self.assertEqual(self.end.status("streams", 2)["media_dropped"], 2)
 
     def test_media_without_lane(self) -> None:
         """Without lanes media is dropped and counted."""
         self.end.lost("cut")
         self.end.send_media(VOICE, 1)
-        self.assertEqual(self.end.status(STREAMS, 0)["media_dropped"], 1)
+        self.assertEqual(self.end.status("streams", 0)["media_dropped"], 1)
 
     def test_bad_frame(self) -> None:
         """A frame that cannot be costs the lanes, and media in front of it is not lost."""
@@ -156,7 +155,7 @@ class EndTests(SynchronousTestCase):
         self.end.received(VOICE)
         self.end.received(encode(sip("b")) + VOICE)
         self.assertEqual(self.told.words(), ["up", "up", "a", "voice", "b"])
-        self.assertEqual(self.end.status(STREAMS, 2)["media_faults"], 2)
+        self.assertEqual(self.end.status("streams", 2)["media_faults"], 2)
         self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
 
     def joined(self, media: Any) -> TunnelEnd:

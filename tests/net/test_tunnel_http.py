@@ -22,10 +22,11 @@ from sofw.tunnel.exchange import (
 )
 from sofw.tunnel.frame import DataType, Frame, encode
 from sofw.tunnel.proof import SessionKey, prove_claim
-from sofw.tunnel.rungs import Direction
+from sofw.tunnel.rungs import Purpose
 from tests.net.tunnels import HELLO, SECRET, SITE, RawRequest, TunnelCase, awaited, sip
 
-LANE = f"/tunnel/{'a' * 32}/1/{'f' * 64}"
+DOWN = f"/tunnel/{'a' * 32}/down/1/0/{'f' * 64}"
+UP, PART = DOWN.replace("down", "up"), DOWN.replace("down/1/0", "up/1/1")
 CLOSE = "Host: hras\r\nConnection: close\r\n"
 HELLO_BODY = hello_body(SITE, "0" * 32).decode()
 WRONG_CLAIM = claim_body(HELLO, "0" * 32, "12.ab", "f" * 64).decode()
@@ -61,8 +62,8 @@ BAD_REQUESTS = [
     (request("GET " + HELLO_PATH), 405),
     (request("PUT " + HELLO_PATH, HELLO_BODY), 405),
     (request("GET " + SESSION_PATH), 405),
-    (request("PUT " + LANE), 405),
-    (request("HEAD " + LANE), 405),
+    (request("PUT " + UP), 405),
+    (request("HEAD " + DOWN), 405),
     (request("POST " + HELLO_PATH), 400),
     (request("POST " + HELLO_PATH, "no json"), 400),
     (request("POST " + HELLO_PATH, "{}"), 400),
@@ -79,10 +80,18 @@ BAD_REQUESTS = [
     (request("POST " + SESSION_PATH, "{}"), 400),
     (request("POST " + SESSION_PATH, WRONG_CLAIM), 403),
     (request("POST " + SESSION_PATH, WRONG_CLAIM.replace(SITE, "nobody")), 403),
-    (request("GET " + LANE), 404),
-    (request("POST " + LANE, "x"), 404),
-    (chunked("POST " + LANE, "x"), 404),
-    (chunked("POST " + LANE, "x" * 100000), 404),
+    (request("GET " + UP), 405),
+    (request("POST " + DOWN), 405),
+    (request("GET " + DOWN), 404),
+    (request("GET " + DOWN.replace("/0/", "/1/")), 404),
+    (request("POST " + UP, "x"), 404),
+    (chunked("POST " + UP, "x"), 404),
+    (chunked("POST " + UP, "x" * 100000), 404),
+    (request("POST " + PART, "x" * 100000), 404),
+    (chunked("POST " + PART.replace("up", "both"), "x" * 100000), 404),
+    (chunked("POST " + PART.replace("up", "try"), "x" * 100000), 404),
+    (request("GET " + PART.replace("up", "ticks")), 404),
+    (request("GET " + PART.replace("up", "report")), 404),
 ]
 
 #: The same for what is in order.
@@ -164,11 +173,11 @@ class LaneTests(TunnelCase):
         self.assertEqual(answer.status, 200)
         return SessionKey(SECRET, nonce, challenge, read_session(answer.body)[0])
 
-    async def lane(self, key: SessionKey, number: int, direction: Direction, body: bytes = b"") -> Lane:
+    async def lane(self, key: SessionKey, number: int, purpose: Purpose, body: bytes = b"") -> Lane:
         """Open a lane, with the beginning of its body."""
-        method = "POST" if direction is Direction.UP else "GET"
-        head = f"{method} {lane_path(key.lane(number, direction))} HTTP/1.1\r\nHost: hras\r\n"
-        if direction is Direction.UP:
+        method = "POST" if purpose is Purpose.UP else "GET"
+        head = f"{method} {lane_path(key.lane(purpose, number))} HTTP/1.1\r\nHost: hras\r\n"
+        if purpose is Purpose.UP:
             head += "Transfer-Encoding: chunked\r\n"
         protocol = Lane(head.encode() + b"\r\n", body)
         await connectProtocol(TCP4ClientEndpoint(reactor, "127.0.0.1", self.port), protocol)
@@ -177,14 +186,14 @@ class LaneTests(TunnelCase):
 
     async def pair(self, key: SessionKey, number: int, body: bytes = b"") -> tuple[Lane, Lane]:
         """Both lanes; returned when the one that streams down has begun to."""
-        down = await self.lane(key, number, Direction.DOWN)
+        down = await self.lane(key, number, Purpose.DOWN)
         await down.begun
-        return down, await self.lane(key, number, Direction.UP, ACK + body)
+        return down, await self.lane(key, number, Purpose.UP, ACK + body)
 
     @awaited
     async def test_stream_headers(self) -> None:
         """What streams down is marked so that nobody on the way gathers or keeps it."""
-        down = await self.lane(await self.session(), 1, Direction.DOWN)
+        down = await self.lane(await self.session(), 1, Purpose.DOWN)
         head = (await down.begun).lower()
         self.assertNotIn(b"twisted", head)
         for line in (
@@ -235,13 +244,13 @@ class LaneTests(TunnelCase):
         key = await self.session()
         await self.pair(key, 2)
         await self.hras.until("up")
-        for number, direction in (
-            (2, Direction.DOWN),
-            (2, Direction.UP),
-            (1, Direction.DOWN),
-            (1, Direction.UP),
+        for number, purpose in (
+            (2, Purpose.DOWN),
+            (2, Purpose.UP),
+            (1, Purpose.DOWN),
+            (1, Purpose.UP),
         ):
-            lane = await self.lane(key, number, direction)
+            lane = await self.lane(key, number, purpose)
             self.assertIn(b"403 Forbidden", await lane.begun)
         self.assertEqual(self.server.status()[0]["state"], "up")
 

@@ -20,6 +20,7 @@ from sofw.net.tunnel_server import TunnelServer
 from sofw.tunnel.backoff import Backoff
 from sofw.tunnel.frame import DataType, Frame
 from sofw.tunnel.link import Hello
+from sofw.tunnel.rungs import STREAMS
 
 SECRET = b"a secret of the right length ...."
 SITE = "head-office"
@@ -130,7 +131,7 @@ class TunnelCase(TestCase):
 
     def settings(self) -> TunnelSettings:
         """How an HRAC reaches this HRAS."""
-        return TunnelSettings(f"http://127.0.0.1:{self.port}", SECRET, HELLO)
+        return TunnelSettings(f"http://127.0.0.1:{self.port}", SECRET, HELLO, rung=STREAMS)
 
     def start_client(self, **changes: Any) -> TunnelClient:
         """An HRAC; it stops with the test."""
@@ -190,6 +191,9 @@ class _Inner(Protocol):
 
     def connected_to(self, outer: _Outer) -> None:
         """The origin is reached."""
+        if self not in self._proxy.connections:
+            outer.transport.abortConnection()
+            return
         self.outer = outer
         outer.transport.write(self._waiting)
 

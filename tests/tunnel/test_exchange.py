@@ -29,6 +29,7 @@ from sofw.tunnel.exchange import (
     session_body,
     signed,
 )
+from sofw.tunnel.rungs import Purpose
 
 HELLO = Hello("head-office", Address("192.168.1.10", 5060), 20000, 29999, "192.168.1.10", ("video",))
 NONCE, SESSION, PROOF = "0" * 32, "a" * 32, "f" * 64
@@ -72,17 +73,22 @@ WRONG_PATHS = [
     "/",
     "/tunnel",
     "/tunnel/hello",
-    f"/tunnel/{SESSION}/1",
-    f"/tunnel/{SESSION}/1/{PROOF}/",
-    f"/tunnel/{SESSION}/-1/{PROOF}",
-    f"/tunnel/{SESSION}/²/{PROOF}",
-    f"/tunnel/{SESSION}//{PROOF}",
-    f"/tunnel/{SESSION}/{'1' * 13}/{PROOF}",
-    f"/tunnel/{SESSION[1:]}/1/{PROOF}",
-    f"/tunnel/{SESSION}/1/{PROOF[1:]}g",
-    f"/tunnel/{SESSION.upper()}/1/{PROOF}",
-    f"/funnel/{SESSION}/1/{PROOF}",
-    f"http://hras/tunnel/{SESSION}/1/{PROOF}",
+    f"/tunnel/{SESSION}/up/1/0",
+    f"/tunnel/{SESSION}/up/1/0/{PROOF}/",
+    f"/tunnel/{SESSION}/up/-1/0/{PROOF}",
+    f"/tunnel/{SESSION}/up/1/-1/{PROOF}",
+    f"/tunnel/{SESSION}/up/²/0/{PROOF}",
+    f"/tunnel/{SESSION}/up//0/{PROOF}",
+    f"/tunnel/{SESSION}/up/1//{PROOF}",
+    f"/tunnel/{SESSION}/up/{'1' * 13}/0/{PROOF}",
+    f"/tunnel/{SESSION}/up/1/{'1' * 13}/{PROOF}",
+    f"/tunnel/{SESSION}/sideways/1/0/{PROOF}",
+    f"/tunnel/{SESSION}/UP/1/0/{PROOF}",
+    f"/tunnel/{SESSION[1:]}/up/1/0/{PROOF}",
+    f"/tunnel/{SESSION}/up/1/0/{PROOF[1:]}g",
+    f"/tunnel/{SESSION.upper()}/up/1/0/{PROOF}",
+    f"/funnel/{SESSION}/up/1/0/{PROOF}",
+    f"http://hras/tunnel/{SESSION}/up/1/0/{PROOF}",
 ]
 
 
@@ -148,9 +154,10 @@ class PathTests(SynchronousTestCase):
     """Lane paths."""
 
     def test_round_trip(self) -> None:
-        """A path says session, number and proof."""
-        lane = LaneRequest(SESSION, 999_999_999_999, PROOF)
-        self.assertEqual(read_lane_path(lane_path(lane)), lane)
+        """A path says session, purpose, number, part and proof."""
+        for purpose in Purpose:
+            lane = LaneRequest(SESSION, purpose, 999_999_999_999, 999_999_999_998, PROOF)
+            self.assertEqual(read_lane_path(lane_path(lane)), lane)
 
     def test_wrong_paths(self) -> None:
         """Everything else is no lane."""

@@ -17,7 +17,7 @@ from sofw.tunnel.proof import (
     prove_claim,
     prove_session,
 )
-from sofw.tunnel.rungs import Direction
+from sofw.tunnel.rungs import Purpose
 
 SECRET = b"a secret of the right length ...."
 HELLO = Hello("head-office", Address("192.168.1.10", 5060), 20000, 29999, "192.168.1.10")
@@ -117,21 +117,29 @@ class SessionTests(SynchronousTestCase):
             self.assertRaises(ExchangeError, check_session, secret, nonce, "12.ab", SESSION, wrong)
 
     def test_lanes(self) -> None:
-        """Each number opens one lane in each direction, and numbers rise."""
+        """Each number opens one lane for each purpose, and numbers rise; parts of one lane share theirs."""
         here, there = (SessionKey(SECRET, NONCE, "12.ab", SESSION) for _ in range(2))
         steps = [
-            (here.lane(1, Direction.UP), Direction.UP, True),
-            (here.lane(1, Direction.UP), Direction.UP, False),
-            (here.lane(1, Direction.UP), Direction.DOWN, False),
-            (here.lane(1, Direction.DOWN), Direction.DOWN, True),
-            (here.lane(7, Direction.DOWN), Direction.DOWN, True),
-            (here.lane(6, Direction.DOWN), Direction.DOWN, False),
-            (evolve(here.lane(8, Direction.UP), number=9), Direction.UP, False),
-            (SessionKey(b"x", NONCE, "12.ab", SESSION).lane(9, Direction.UP), Direction.UP, False),
-            (here.lane(2, Direction.UP), Direction.UP, True),
+            (here.lane(Purpose.UP, 1), True),
+            (here.lane(Purpose.UP, 1), False),
+            (evolve(here.lane(Purpose.UP, 1), purpose=Purpose.DOWN), False),
+            (here.lane(Purpose.DOWN, 1), True),
+            (here.lane(Purpose.DOWN, 7), True),
+            (here.lane(Purpose.DOWN, 6), False),
+            (evolve(here.lane(Purpose.UP, 8), number=9), False),
+            (SessionKey(b"x", NONCE, "12.ab", SESSION).lane(Purpose.UP, 9), False),
+            (here.lane(Purpose.UP, 2), True),
+            (here.lane(Purpose.UP, 2, 1), False),
+            (here.lane(Purpose.UP, 3, 2), True),
+            (here.lane(Purpose.UP, 3, 1), True),
+            (here.lane(Purpose.UP, 3, 1), True),
+            (evolve(here.lane(Purpose.UP, 3, 1), part=3), False),
+            (here.lane(Purpose.UP, 3), False),
+            (here.lane(Purpose.UP, 2, 9), False),
         ]
-        for lane, direction, admitted in steps:
+        for number, (lane, admitted) in enumerate(steps):
             if admitted:
-                there.admit(lane, direction)
+                there.admit(lane)
             else:
-                self.assertEqual(self.assertRaises(ExchangeError, there.admit, lane, direction).status, 403)
+                error = self.assertRaises(ExchangeError, there.admit, lane)
+                self.assertEqual(error.status, 403, number)

@@ -5,21 +5,76 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from sofw.tunnel.backoff import Backoff
-from sofw.tunnel.rungs import LADDER, Direction, direction_of
+from sofw.tunnel.rungs import (
+    HELD,
+    LADDER,
+    LENGTH,
+    METHODS,
+    POLLS,
+    POSTS,
+    STREAMS,
+    STREAMS_16K,
+    STREAMS_64K,
+    Downward,
+    Findings,
+    Purpose,
+    Rung,
+    best_rung,
+    rung_named,
+    rung_seen,
+    streams_up,
+)
+
+ALL = frozenset(Downward)
+NONE: frozenset[Rung] = frozenset()
+UPLOADS = frozenset(rung for rung in LADDER if streams_up(rung))
+
+#: What passes, what is avoided, and the rung that is chosen then.
+CHOICES: list[tuple[Findings, frozenset[Rung], Rung]] = [
+    (Findings(ALL, UPLOADS), NONE, STREAMS),
+    (Findings(ALL, UPLOADS), frozenset({STREAMS}), STREAMS_16K),
+    (Findings(ALL, frozenset({STREAMS_64K, STREAMS_16K})), NONE, STREAMS_16K),
+    (Findings(ALL, frozenset({STREAMS_64K, LENGTH})), NONE, STREAMS_64K),
+    (Findings(ALL, frozenset({LENGTH})), NONE, LENGTH),
+    (Findings(ALL, NONE), NONE, POSTS),
+    (Findings(frozenset({Downward.HELD}), UPLOADS), NONE, HELD),
+    (Findings(frozenset({Downward.HELD}), NONE), NONE, HELD),
+    (Findings(frozenset({Downward.HELD}), NONE), frozenset({HELD}), POLLS),
+    (Findings(frozenset(), UPLOADS), NONE, POLLS),
+    (Findings(frozenset(), NONE), frozenset(LADDER), POLLS),
+]
 
 
 class RungTests(SynchronousTestCase):
     """The ladder."""
 
-    def test_both_ways(self) -> None:
-        """Every rung carries frames both ways."""
-        for rung in LADDER:
-            self.assertEqual({lane.direction for lane in rung.lanes}, set(Direction), rung.name)
+    def test_names(self) -> None:
+        """Every rung has a name of its own, by which it is found again."""
+        self.assertEqual([rung_named(rung.name) for rung in LADDER], list(LADDER))
+        self.assertEqual([rung_named(name) for name in ("", "ladder", None, 7)], [None] * 4)
 
     def test_methods(self) -> None:
-        """HRAS tells by the method which way a lane goes."""
-        cases = {"GET": Direction.DOWN, "POST": Direction.UP, "PUT": None, "get": None}
-        self.assertEqual({method: direction_of(method) for method in cases}, cases)
+        """What sends a body is a POST."""
+        self.assertEqual(
+            {purpose.value: method for purpose, method in METHODS.items()},
+            {"up": "POST", "down": "GET", "both": "POST", "ticks": "GET", "try": "POST", "report": "GET"},
+        )
+
+    def test_choice(self) -> None:
+        """The best rung is chosen of which all passes."""
+        for findings, avoid, rung in CHOICES:
+            self.assertEqual(best_rung(findings, avoid).name, rung.name, findings)
+
+    def test_seen(self) -> None:
+        """HRAS names a rung by the requests that come."""
+        cases = [
+            (set(), STREAMS),
+            ({Purpose.UP}, POSTS),
+            ({Purpose.UP, Purpose.DOWN}, HELD),
+            ({Purpose.BOTH}, POLLS),
+        ]
+        for short, rung in cases:
+            self.assertIs(rung_seen(short), rung)
 
 
 class BackoffTests(SynchronousTestCase):
