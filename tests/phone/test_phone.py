@@ -11,10 +11,10 @@ from twisted.trial.unittest import TestCase
 
 from sofw.address import Transport
 from sofw.demo.audio import compare_samples
+from sofw.demo.speech import hum
 from sofw.phone.call import Call
 from sofw.phone.media import delays
 from sofw.phone.phone import Phone
-from sofw.demo.speech import hum
 
 HOST = "127.0.0.1"
 ALICE, BOB = hum(0.6, 11), hum(0.6, 12)
