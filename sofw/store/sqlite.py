@@ -12,6 +12,7 @@ import secrets
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 from twisted.logger import Logger
@@ -37,6 +38,9 @@ _KEY_LENGTH = 32
 #: still meanwhile.
 _BUSY = 1.0
 
+#: How many users are kept in memory, those who asked last; names nobody has may be as long as a line of SIP.
+_USERS_KNOWN = 1024
+
 
 class Store:
     """The database of HRAS at `path` (absolute), made when it is not there, readable by its owner alone.
@@ -48,6 +52,8 @@ class Store:
 
     def __init__(self, path: str) -> None:
         self._path = path
+        # Each request of a phone asks for its user.
+        self._known_user = lru_cache(_USERS_KNOWN)(self._read_user)
         with self._explained():
             self._open()
 
@@ -61,8 +67,7 @@ class Store:
 
     def user(self, user: str, domain: str) -> User | None:
         """One user, or None."""
-        rows = self._read("SELECT * FROM users WHERE user = ? AND domain = ?", user, domain)
-        return User(*rows[0]) if rows else None
+        return self._known_user(user, domain)
 
     def add_user(self, user: User) -> None:
         """Keep a new user. Raises LocalError when there is one of that name."""
@@ -143,12 +148,17 @@ class Store:
         if version < SCHEMA_VERSION:
             self._db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
 
+    def _read_user(self, user: str, domain: str) -> User | None:
+        rows = self._read("SELECT * FROM users WHERE user = ? AND domain = ?", user, domain)
+        return User(*rows[0]) if rows else None
+
     def _read(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         with self._explained():
             return self._db.execute(query, values).fetchall()
 
     def _write(self, change: str, *values: object) -> int:
         """Make one change; returns the number of rows that changed."""
+        self._known_user.cache_clear()
         with self._explained():
             return self._db.execute(change, values).rowcount
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import IntEnum
+from functools import lru_cache
 from ipaddress import ip_address
 from struct import Struct
 
@@ -45,6 +46,8 @@ IPV6 = 0x8000
 HEADER_LENGTH = 12
 #: The bytes of an IPv6 address behind it.
 IPV6_LENGTH = 16
+#: How many addresses are remembered in their other form: those of the phones that are busy now.
+MEMORY = 512
 #: What the length field's 16 bits can count.
 MAX_LENGTH = 0xFFFF
 
@@ -149,10 +152,16 @@ class Decoder:
             self.unknown += 1
             if not is_sure(kind):
                 return
-        somewhere = Address(str(ip_address(address)), port) if port or any(address) else None
+        somewhere = Address(_text(address), port) if port or any(address) else None
         frames.append(Frame(kind if known is None else known, somewhere, relay_port, data[start:]))
 
 
+@lru_cache(MEMORY)
+def _text(address: bytes) -> str:
+    return str(ip_address(address))
+
+
+@lru_cache(MEMORY)
 def _packed(host: str) -> bytes:
     try:
         return ip_address(host).packed

@@ -86,6 +86,19 @@ class UserTests(StoreCase):
         self.store.remove_user("alice", "example.com")
         self.assertEqual((self.store.users(), self.store.bindings()), ([], {}))
 
+    def test_looked_up_before(self) -> None:
+        """A change is seen at once by those who asked before it."""
+        changed = evolve(ALICE, ha1_md5="ee" * 16)
+        changes = (
+            (lambda: self.store.add_user(ALICE), ALICE),
+            (lambda: self.store.set_password(changed), changed),
+            (lambda: self.store.remove_user("alice", "example.com"), None),
+        )
+        self.assertIsNone(self.store.user("alice", "example.com"))
+        for change, expected in changes:
+            change()
+            self.assertEqual(self.store.user("alice", "example.com"), expected)
+
     def test_absent(self) -> None:
         """What is not there can be neither changed nor removed."""
         for act in (
