@@ -62,7 +62,10 @@ class Change:
 
 @define(eq=False)
 class Call:
-    """One dialog, or what may become one; before the answer the callee may show several tags."""
+    """One dialog, or what may become one; before the answer the callee may show several tags.
+
+    `expires` is when its session ends unless it is refreshed (RFC 4028), None for never.
+    """
 
     call_id: str
     caller_tag: str
@@ -72,6 +75,7 @@ class Call:
     callee_tag: str = ""
     early_tags: set[str] = field(factory=set)
     state: str = "calling"
+    expires: float | None = None
     rows: dict[int, Row] = field(factory=dict)
 
     @property
@@ -165,6 +169,11 @@ class Calls:
         elif 180 <= response.status < 200 and call.state == "calling":
             call.state = "ringing"
 
+    def refreshed(self, call: Call, response: Response, seconds: int | None, now: float) -> None:
+        """A 2xx to INVITE or UPDATE says how long the session lasts; None is for ever (RFC 4028 §8.2)."""
+        if not call.is_settled_without(response):
+            call.expires = None if seconds is None else now + seconds
+
     def carry(
         self, call: Call, message: M, from_caller: bool, change: Change, now: float
     ) -> tuple[M, list[Action]]:
@@ -231,11 +240,16 @@ class Calls:
         return [*actions, Note("call.end", fields)]
 
     def sweep(self, now: float) -> list[Action]:
-        """End the calls none of whose streams has been heard of for the silence limit (seconds)."""
+        """End the calls that were not refreshed in time, or not heard of for the silence limit (seconds)."""
         silent = {id(row) for row in self.table.silent(now, self._silence)}
         held = {id(row) for row in self.table.silent(now, self._held_silence)}
-        over = [call for call in self.all() if call.state == "up" and self._is_dead(call, silent, held, now)]
-        return [action for call in over for action in self.end(call, "silence", now)]
+        actions: list[Action] = []
+        for call in self.all():
+            if call.expires is not None and call.expires <= now:
+                actions += self.end(call, "session expired", now)
+            elif call.state == "up" and self._is_dead(call, silent, held, now):
+                actions += self.end(call, "silence", now)
+        return actions
 
     def site_up(self, leg: str, media: MediaLeg) -> list[Action]:
         """A site's half (re)started: its ports of running calls are to be opened again.

@@ -17,7 +17,7 @@ from sofw.flow.contacts import Contacts
 from sofw.flow.job import Job, Way
 from sofw.flow.routing import Target, is_direct
 from sofw.sdp.body import find_sdp
-from sofw.sip import proxy
+from sofw.sip import proxy, session_timer
 from sofw.sip.fork import Abandon, Branch, CancelBranch, Fork, Forward, Further, State
 from sofw.sip.fork import Output as ForkOutput
 from sofw.sip.locate import Destination
@@ -130,15 +130,15 @@ class Forwarding:
                 yield from self._cancel(key, now)
             return
         yield from actions
-        if self._is_followed(way, response, now):
+        if self._follow(way, response, now):
             outputs = way.job.fork.redirected(key)
         else:
             outputs = way.job.fork.response(key, returning)
         yield from self._outputs(way.job, outputs, now)
         yield from self._settle(way, response.status, now)
 
-    def _is_followed(self, way: Way, response: Response, now: float) -> bool:
-        """Whether a 3xx names targets that have not been tried, and we are to try them (§16.7 step 4)."""
+    def _follow(self, way: Way, response: Response, now: float) -> bool:
+        """Take in the targets a 3xx names, if we are to (§16.7 step 4); returns whether any is new."""
         if self._redirect is None or way.flow is None or not 300 <= response.status < 400:
             return False
         fork = way.job.fork
@@ -328,6 +328,10 @@ class Forwarding:
             response, actions = self._calls.carry(way.call, response, not way.from_caller, way.change, now)
             if way.begins:
                 self._calls.answered(way.call, response, now)
+        if way.sent is not None and way.sent.method in session_timer.METHODS and response.status // 100 == 2:
+            response, seconds = session_timer.answered(way.sent, response)
+            if way.call is not None:
+                self._calls.refreshed(way.call, response, seconds, now)
         source = way.job.source
         interface = self._interfaces.get(source.leg)  # None when the site was deleted meanwhile
         if way.flow is not None and interface is not None:

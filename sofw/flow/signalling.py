@@ -34,6 +34,7 @@ from sofw.sip.message import (
 )
 from sofw.sip.proxy import Interface, Refusal
 from sofw.sip.registrar import Registrar, TooBrief, contact_value
+from sofw.sip.session_timer import SessionTimer
 from sofw.sip.timers import Timers
 from sofw.sip.token import Sealer
 from sofw.sip.transaction import (
@@ -91,6 +92,7 @@ class Signalling:
         site_domains: Callable[[str], tuple[str, ...]] = lambda _site: (),
         routes: Mapping[str, Uri] | None = None,
         follow_redirects: bool = False,
+        session: SessionTimer = SessionTimer(),  # noqa: B008
     ) -> None:
         self.registrar = registrar
         self.calls = calls
@@ -99,6 +101,7 @@ class Signalling:
         self._loop_key = loop_key
         self._fresh = fresh
         self._site_domains = site_domains
+        self._session = session
         self._interfaces = {OUTSIDE: outside}
         self._transactions = Transactions(timers)
         self._routing = Routing(registrar, admission, routes or {})
@@ -238,7 +241,7 @@ class Signalling:
                 # §16.2: a stateful proxy answers 100 at once, so that the caller stops repeating.
                 yield from self._respond(key, response_to(request, 100), now)
             request, targets = self._targets(request, flow, now)
-            yield from self._forwarding.start(request, flow, key, targets, now)
+            yield from self._forwarding.start(self._session.asked(request), flow, key, targets, now)
 
     def _targets(self, request: Request, flow: Flow, now: float) -> tuple[Request, list[Target]]:
         """Take our Routes off, admit the sender, find the targets (§16.4, §16.5)."""

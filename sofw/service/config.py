@@ -19,6 +19,7 @@ from sofw.service.settings import (
     refuse_world_readable,
     section,
 )
+from sofw.sip.session_timer import SHORTEST
 from sofw.sip.uri import Uri
 
 HRAS_FILE = "/etc/sofw/hras.toml"
@@ -37,9 +38,11 @@ class SipConfig:
 
 @frozen
 class CallConfig:
-    """What the proxy does for calls."""
+    """What the proxy does for calls; sessions in seconds."""
 
     follow_redirects: bool
+    session_expires: int
+    min_session_expires: int
 
 
 @frozen
@@ -168,6 +171,8 @@ HRAS_OPTIONS = (
     Option("domains", kinds.DOMAINS, ["example.com"], required=True),
     *_sip_options("203.0.113.10"),
     Option("sip.follow_redirects", kinds.SWITCH, False),
+    Option("sip.session_expires", kinds.integer(SHORTEST, 86400), 1800),
+    Option("sip.min_session_expires", kinds.integer(SHORTEST, 86400), SHORTEST),
     Option("http.address", kinds.LISTEN, like=("sip.listen",)),
     Option("http.port", kinds.PORT, 80),
     Option("http.max_connections", kinds.integer(10, 50000), 4000),
@@ -208,7 +213,7 @@ def load_hras(path: str = HRAS_FILE) -> HrasConfig:
     """The checked configuration of HRAS. Raises ConfigError."""
     values = read_settings(path, HRAS_OPTIONS)
     sip, media = section(values, "sip"), section(values, "media")
-    call = CallConfig(sip.pop("follow_redirects"))
+    call = CallConfig(*map(sip.pop, ("follow_redirects", "session_expires", "min_session_expires")))
     silence = SilenceConfig(media.pop("silence"), media.pop("held_silence"))
     config = HrasConfig(
         domains=values["domains"],
@@ -224,6 +229,7 @@ def load_hras(path: str = HRAS_FILE) -> HrasConfig:
     )
     _check_ports(path, config.sip, config.media)
     _check_expires(path, config.registrar)
+    _check_session(path, config.call)
     _check_routes(path, config)
     return config
 
@@ -304,6 +310,12 @@ def _check_routes(path: str, config: HrasConfig) -> None:
         if transport and Transport(transport) not in config.sip.transports:
             problem = f"{str(uri)!r} is not allowed; sip.transports has no {transport.lower()}"
             raise ConfigError(path, f"routes.{domain}", problem)
+
+
+def _check_session(path: str, call: CallConfig) -> None:
+    if call.session_expires < call.min_session_expires:
+        problem = f"{call.session_expires} is not allowed; it is less than sip.min_session_expires"
+        raise ConfigError(path, "sip.session_expires", problem)
 
 
 def _check_expires(path: str, registrar: RegistrarConfig) -> None:

@@ -35,6 +35,7 @@ from sofw.service.options import one_line_errors
 from sofw.sip.digest import Challenger
 from sofw.sip.proxy import Interface
 from sofw.sip.registrar import Limits, Registrar
+from sofw.sip.session_timer import SessionTimer
 from sofw.sip.token import Sealer
 from sofw.store.sqlite import Store
 from sofw.tunnel.frame import Frame
@@ -84,6 +85,7 @@ class Hras(Service):
             site_domains=self._site_domains,
             routes=config.routes,
             follow_redirects=config.call.follow_redirects,
+            session=SessionTimer(config.call.session_expires, config.call.min_session_expires),
         )
         self._relay = MediaRelay(table, reactor.seconds)
         self._tunnels = TunnelServer(reactor, self._site_secret, self)

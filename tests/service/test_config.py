@@ -179,6 +179,17 @@ class HrasTests(ConfigCase):
             given = HRAS_LEAST + f"follow_redirects = {text}\n"
             self.refused(load_hras, given, "sip.follow_redirects", "true or false")
 
+    def test_session(self) -> None:
+        """Half an hour, and not below what RFC 4028 allows; the one asked for is not below the least."""
+        call = load_hras(self.write(HRAS_LEAST)).call
+        self.assertEqual((call.session_expires, call.min_session_expires), (1800, 90))
+        for given, key in (
+            ("session_expires = 89", "sip.session_expires"),
+            ("min_session_expires = 60", "sip.min_session_expires"),
+            ("session_expires = 600\nmin_session_expires = 601", "sip.session_expires"),
+        ):
+            self.refused(load_hras, HRAS_LEAST + given + "\n", key)
+
     def test_refused_routes(self) -> None:
         """A route names its domain, what it holds, and what is allowed."""
         shown = 'such as "sip:198.51.100.7:5070;transport=tcp"'
