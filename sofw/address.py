@@ -54,13 +54,15 @@ class Flow:
     """Where a SIP message came from and where answers go.
 
     Two sites may use the same private addresses, so the leg is part of the key.
-    `port` is the local port of the half that owns the socket.
+    `port` is the local port of the half that owns the socket. `domain` is the one that a server we connect
+    to by TLS must speak for; "" when it connected to us, or when its address says who it must be.
     """
 
     leg: str
     transport: Transport
     remote: Address
     port: int
+    domain: str = ""
 
     def __str__(self) -> str:
         return f"{self.leg}/{self.transport.value.lower()}/{self.remote}"

@@ -24,9 +24,7 @@ def add_common(parser: argparse.ArgumentParser, default: object = argparse.SUPPR
         default=default,
         help="control socket of the half to ask (default: $SOFW_SOCKET, else the half running here)",
     )
-    parser.add_argument(
-        "--json", action="store_true", default=default, help="print what a program can read"
-    )
+    parser.add_argument("--json", action="store_true", default=default, help="print what a program can read")
 
 
 def add_command(parsers: Subparsers, name: str, summary: str, run: Run) -> argparse.ArgumentParser:

@@ -21,7 +21,7 @@ from sofw.sip.uri import Uri, format_uri, parse_uri
 M = TypeVar("M", Request, Response)
 
 #: The fields of a flow in a token; what follows them is a contact, in pieces no field is too short for.
-_FLOW_FIELDS = 5
+_FLOW_FIELDS = 6
 #: Bytes of UTF-8 a character takes at the most.
 _WIDEST = 4
 
@@ -72,7 +72,9 @@ class Contacts:
             ours = self.flow_of(uri) is not None
         except SipError:
             return value
-        return interface.record_route(uri.user or "", receiver.transport) if ours else value
+        if not ours:
+            return value
+        return interface.record_route(uri.user or "", receiver.transport, uri.scheme == "sips")
 
     def hidden(self, message: M, sender: Flow, receiver: Flow, interface: Interface) -> M:
         """The message with the sender's contacts hidden, when they are inside and the receiver is not."""
@@ -89,15 +91,16 @@ class Contacts:
         size = LONGEST_FIELD // _WIDEST
         pieces = [text[start : start + size] for start in range(0, len(text), size)]
         token = self._sealer.seal((*_flow_fields(sender), *pieces))
-        return parse_uri(interface.uri(token, receiver.transport))
+        return parse_uri(interface.uri(token, receiver.transport, contact.uri.scheme == "sips"))
 
 
 def _flow_fields(flow: Flow) -> tuple[str, ...]:
-    return flow.leg, flow.transport.value, flow.remote.host, str(flow.remote.port), str(flow.port)
+    remote = flow.remote
+    return flow.leg, flow.transport.value, remote.host, str(remote.port), str(flow.port), flow.domain
 
 
 def _flow(fields: tuple[str, ...]) -> Flow:
     if len(fields) < _FLOW_FIELDS:
         raise SipError("The token in this URI names no flow", 403)
-    leg, transport, host, port, own = fields[:_FLOW_FIELDS]
-    return Flow(leg, Transport(transport), Address(host, int(port)), int(own))
+    leg, transport, host, port, own, domain = fields[:_FLOW_FIELDS]
+    return Flow(leg, Transport(transport), Address(host, int(port)), int(own), domain)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
 
-from sofw.address import OUTSIDE, Flow
+from sofw.address import OUTSIDE, Flow, Transport
 from sofw.errors import RemoteError
 from sofw.flow.actions import Action, Note, Resolve, SendSip, StartTimer, StopTimer
 from sofw.flow.calls import Calls, Party
@@ -144,7 +144,10 @@ class Forwarding:
         fork = way.job.fork
         if fork.answered or any(branch.cancelled for branch in fork.branches.values()):
             return False
-        return way.job.add(self._redirect(response, way.flow, now))
+        targets = self._redirect(response, way.flow, now)
+        if proxy.is_secure(way.job.request.uri, ()):
+            targets = [target for target in targets if proxy.is_secure(target.uri, ())]  # §16.5
+        return way.job.add(targets)
 
     def failed(self, key: Key, status: int, now: float) -> Iterator[Action]:
         """A way came to nothing: no answer (408), no connection (503), or nothing we can carry."""
@@ -229,7 +232,7 @@ class Forwarding:
         """Try the next destination, as a branch of its own; the call and its rows stay (RFC 3263 §4.3)."""
         assert way.target.hop is not None
         found, way.rest = way.rest[0], way.rest[1:]
-        flow = way.target.hop.flow(found, self._interfaces[way.target.hop.leg].port)
+        flow = way.target.hop.flow(found, self._interfaces[way.target.hop.leg])
         if way.flow is not None:
             yield StopTimer(("c", key))
             yield StopTimer(("next", key))
@@ -297,18 +300,21 @@ class Forwarding:
         if interface is None:
             raise RemoteError("The site of the other party is not connected", 480)
         request = self._contacts.hidden(request, way.job.source, flow, interface)
+        secure = proxy.is_secure(way.target.uri, way.target.routes or request.headers.all("Route"))
+        if secure and flow.transport is not Transport.TLS:
+            raise RemoteError("The other party cannot be reached securely", 480)
         message = proxy.forwarded(
             request,
             way.target.uri,
             interface.via(flow.transport, proxy.new_branch(self._fresh(), way.job.mark)),
-            self._record_routes(way, flow),
+            self._record_routes(way, flow, secure),
             way.target.routes,
             hide_vias=way.job.source.leg not in (OUTSIDE, flow.leg),
             breadth=None if way.job.server is None else way.breadth,
         )
         return proxy.strictly_routed(message), actions
 
-    def _record_routes(self, way: Way, flow: Flow) -> list[str]:
+    def _record_routes(self, way: Way, flow: Flow, secure: bool) -> list[str]:
         """One of ours for each side, with that side's own flow in its token (RFC 5658 §4).
 
         Both show the leg the request goes to; the responses are turned to show the other one.
@@ -317,9 +323,8 @@ class Forwarding:
         if request.method not in proxy.DIALOG_METHODS or request.to.tag or self._is_direct(way):
             return []
         interface = self._interfaces[flow.leg]
-        return [
-            interface.record_route(self._contacts.flow_token(side), flow.transport) for side in (flow, source)
-        ]
+        tokens = [self._contacts.flow_token(side) for side in (flow, source)]
+        return [interface.record_route(token, flow.transport, secure) for token in tokens]
 
     def _returning(self, way: Way, response: Response, now: float) -> tuple[Response, list[Action]]:
         """The response as it goes back: SDP carried across, the sender's Vias in place again."""

@@ -7,12 +7,12 @@ from ipaddress import ip_address, ip_network
 
 from attrs import evolve, frozen
 
-from sofw.address import OUTSIDE, Address, Flow, is_ip
+from sofw.address import OUTSIDE, Address, Flow, Transport, is_ip
 from sofw.flow.admission import Admission
 from sofw.sip.locate import Destination, Wanted, wanted
 from sofw.sip.message import Request, Response, SipError
 from sofw.sip.proxy import Interface, Refusal, next_hop
-from sofw.sip.registrar import Registrar, quality
+from sofw.sip.registrar import Binding, Registrar, quality
 from sofw.sip.uri import Uri, format_uri, parse_uri
 
 #: Networks that exist once per site (RFC 1918, RFC 4193, link-local).
@@ -21,17 +21,26 @@ _SITE_NETWORKS = tuple(
     for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "fc00::/7", "fe80::/10")
 )
 
+#: No name in the DNS is longer (RFC 1035 §2.3.4), even where a `maddr` spares us to ask for it.
+LONGEST_NAME = 253
+
 
 @frozen
 class Hop:
-    """A place still to be found, on a leg."""
+    """A place still to be found, on a leg; with TLS its server must speak for the `domain`.
+
+    That is the one asked for, not what an SRV record, a `maddr` or a route leads to (RFC 5922 §4).
+    """
 
     leg: str
     place: Wanted
+    domain: str
 
-    def flow(self, found: Destination, own_port: int) -> Flow:
+    def flow(self, found: Destination, interface: Interface) -> Flow:
         """The flow to one of its destinations, from our port on that leg."""
-        return Flow(self.leg, found.transport, Address(found.host, found.port), own_port)
+        remote, port = Address(found.host, found.port), interface.port_of(found.transport)
+        domain = self.domain if found.transport is Transport.TLS else ""
+        return Flow(self.leg, found.transport, remote, port, domain)
 
 
 @frozen
@@ -81,7 +90,8 @@ class Routing:
         if user and sender:
             domain = sender.partition("@")[2]
         if domain is not None and not request.routes:
-            return self._of_user(user or uri.aor().partition("@")[0], domain, now)
+            secure = uri.scheme == "sips"
+            return self._of_user(user or uri.aor().partition("@")[0], domain, secure, now)
         binding = self._registrar.find_contact(uri, source.leg, now)
         if binding is not None:
             return [Target(request.uri, binding.flow, routes=binding.path)]
@@ -105,23 +115,33 @@ class Routing:
     def _named(self, uri: Uri, source: Flow, interface: Interface, now: float) -> list[Target]:
         domain = self._admission.domains.of(uri, interface)
         if domain is not None:
-            return self._of_user(uri.aor().partition("@")[0], domain, now)
+            return self._of_user(uri.aor().partition("@")[0], domain, uri.scheme == "sips", now)
         binding = self._registrar.find_contact(uri, source.leg, now)
         if binding is not None:
             return [Target(format_uri(uri), binding.flow, routes=binding.path)]
         return [Target(format_uri(uri), None, self._hop(uri, _leg_of(uri, source)))]
 
-    def _of_user(self, user: str, domain: str, now: float) -> list[Target]:
+    def _of_user(self, user: str, domain: str, secure: bool, now: float) -> list[Target]:
+        """Where a user is registered; securely at sips contacts alone, which serve others too (RFC 5630)."""
         bindings = self._registrar.lookup(f"{user}@{domain}", now)
+        if secure:
+            bindings = tuple(b for b in bindings if parse_uri(b.contact).scheme == "sips")
         if bindings:
-            return [Target(b.contact, b.flow, routes=b.path, q=b.q) for b in bindings]
+            return [Target(_contact(b, secure), b.flow, routes=b.path, q=b.q) for b in bindings]
         if not self._admission.known(user, domain):
             raise SipError("No such user here", 404)
         raise SipError("Nobody is registered under this address", 480)
 
     def _hop(self, uri: Uri, leg: str) -> Hop:
-        route = self._routes.get(uri.host.lower())
-        return Hop(leg, wanted(uri)) if route is None else Hop(OUTSIDE, wanted(route))
+        domain = uri.host.lower()
+        if len(domain) > LONGEST_NAME:
+            raise SipError("The host name is too long", 400)
+        route = self._routes.get(domain)
+        if route is None:
+            return Hop(leg, wanted(uri), domain)
+        if uri.scheme == "sips":
+            route = evolve(route, scheme="sips")
+        return Hop(OUTSIDE, wanted(route), domain)
 
 
 def _leg_of(hop: Uri, source: Flow) -> str:
@@ -133,13 +153,21 @@ def _leg_of(hop: Uri, source: Flow) -> str:
     return source.leg if any(address in network for network in _SITE_NETWORKS) else OUTSIDE
 
 
+def _contact(binding: Binding, secure: bool) -> str:
+    uri = parse_uri(binding.contact)
+    return str(evolve(uri, scheme="sip")) if uri.scheme == "sips" and not secure else binding.contact
+
+
 def is_direct(request: Request, source: Flow, target: Target) -> bool:
     """Whether two phones of one site can do the rest by themselves (paper 002 §3.5).
 
-    Only when both can be reached at their contacts, that is, with no NAT between them and the half.
+    Only when both can be reached at their contacts, that is, with no NAT between them and the half; who uses
+    TLS is reached on the connection it opened, as it has no certificate to be called with.
     """
     flow = target.flow
     if flow is None or flow.leg != source.leg or flow.leg == OUTSIDE:
+        return False
+    if Transport.TLS in (flow.transport, source.transport):
         return False
     contacts = request.contacts
     near = bool(contacts) and contacts[0].uri.host == source.remote.host

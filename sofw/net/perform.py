@@ -131,7 +131,7 @@ class Performer:
             return
         socket = self._sip.get(flow.transport)
         if isinstance(socket, SipStreams):
-            socket.send(flow.remote, action.data, lambda: self._failed(action))
+            socket.send(flow.remote, action.data, lambda: self._failed(action), flow.domain)
         elif socket is None or not socket.send(flow.remote, action.data):
             self._failed(action)
 

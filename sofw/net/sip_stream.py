@@ -1,20 +1,28 @@
-"""SIP over TCP (RFC 3261 §18): connections in and out, one table, messages cut by Content-Length."""
+"""SIP over TCP and TLS (RFC 3261 §18): connections in and out, one table, messages cut by Content-Length.
+
+Over TLS a connection stands when the handshake is done, and a server we call has shown that it speaks for the
+domain we want (RFC 5922 §7.4); until then nothing is sent.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+from attrs import frozen
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.endpoints import HostnameEndpoint
+from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IPushProducer
+from twisted.internet.interfaces import IHandshakeListener, IPushProducer
 from twisted.internet.protocol import Factory, Protocol
+from twisted.logger import Logger
+from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from sofw.address import Address, Flow, Transport
 from sofw.errors import PortInUse
+from sofw.net.tls import Tls, explained, speaks_for
 from sofw.sip.message import SipError
 from sofw.sip.stream import KeepAlive, StreamFramer
 
@@ -27,36 +35,85 @@ MAX_CLOGGED = 200
 #: Seconds; less than a forwarded request waits for one of several destinations, so that what was given up
 #: is not sent after all.
 CONNECT_TIMEOUT = 7
+#: Seconds of them that are kept for the TLS of a connection we open.
+HANDSHAKE_TIMEOUT = 3
 
 Received = Callable[[Flow, bytes], None]
 Closed = Callable[[Flow], None]
 Failed = Callable[[], None]
 
 
-@implementer(IPushProducer)
+@frozen
+class Far:
+    """The far end of a connection; `domain` as in a Flow."""
+
+    remote: Address
+    domain: str = ""
+
+    @property
+    def name(self) -> str:
+        """The domain, or the address, that its certificate must be for."""
+        return self.domain or self.remote.host
+
+
+@implementer(IPushProducer, IHandshakeListener)
 class SipConnection(Protocol):
-    """One connection; in: bytes, out: whole messages and pongs."""
+    """One connection; in: bytes, out: whole messages and pongs. `called` is None when we were called."""
 
     transport: Any  # provides ITCPTransport
 
-    def __init__(self, streams: SipStreams) -> None:
+    def __init__(self, streams: SipStreams, called: Far | None = None) -> None:
+        self.called = called
+        self.flow: Flow | None = None
         self._streams = streams
         self._framer = StreamFramer(LARGEST_MESSAGE)
         self._clogged: int | None = None
-        self.flow: Flow | None = None
+        self._deadline: Any = None
+        self._problem = ""
 
     def connectionMade(self) -> None:
-        """Twisted: the connection stands."""
-        peer: IPv4Address | IPv6Address = self.transport.getPeer()
+        """Twisted: there is a connection, of which TLS has yet to make a safe one."""
         self.transport.setTcpNoDelay(True)
         self.transport.setTcpKeepAlive(True)
+        self._streams.made(self)
+        if self._streams.transport is Transport.TCP:
+            self._stand()
+        else:
+            seconds = HANDSHAKE_TIMEOUT if self.called else CONNECT_TIMEOUT
+            self._deadline = self._streams.reactor.callLater(seconds, self._refuse, "no TLS in time")
+
+    def handshakeCompleted(self) -> None:
+        """Twisted: TLS stands; if we called, the certificate is one we believe, but perhaps another's."""
+        self._stop_deadline()
+        if self.called is None or self._is(self.called.name):
+            self._stand()
+        else:
+            self._refuse(f"the certificate is not for {self.called.name}")
+
+    def _is(self, name: str) -> bool:
+        certificate = self.transport.getPeerCertificate()
+        return certificate is not None and speaks_for(certificate.to_cryptography(), name)
+
+    def _stand(self) -> None:
         self.transport.registerProducer(self, True)
-        self.flow = Flow(self._streams.leg, Transport.TCP, Address(peer.host, peer.port), self._streams.port)
-        self._streams.opened(self, self.flow)
+        peer: IPv4Address | IPv6Address = self.transport.getPeer()
+        far = self.called or Far(Address(peer.host, peer.port))
+        streams = self._streams
+        self.flow = Flow(streams.leg, streams.transport, far.remote, streams.port, far.domain)
+        streams.opened(self, far)
+
+    def _refuse(self, problem: str) -> None:
+        self._problem = problem
+        self.transport.abortConnection()
+
+    def _stop_deadline(self) -> None:
+        if self._deadline is not None and self._deadline.active():
+            self._deadline.cancel()
 
     def dataReceived(self, data: bytes) -> None:
         """Twisted: bytes came in."""
-        assert self.flow is not None
+        if self.flow is None:
+            return  # refused
         try:
             for piece in self._framer.feed(data):
                 if isinstance(piece, KeepAlive):
@@ -79,8 +136,8 @@ class SipConnection(Protocol):
 
     def connectionLost(self, reason: Failure = Failure(Exception())) -> None:  # noqa: B008
         """Twisted: the connection is gone."""
-        if self.flow is not None:
-            self._streams.gone(self, self.flow)
+        self._stop_deadline()
+        self._streams.gone(self, self._problem or explained(reason.value or ConnectionError()))
 
     def pauseProducing(self) -> None:
         """Twisted: the peer does not keep up."""
@@ -95,77 +152,127 @@ class SipConnection(Protocol):
 
 
 class SipStreams(Factory):
-    """The TCP side of a half's SIP address: listens, keeps the table of connections, opens new ones."""
+    """The TCP or, with `tls`, the TLS side of a half's SIP address.
+
+    It listens, keeps the table of connections, and opens new ones.
+    """
 
     noisy = False
+    log = Logger("sofw")
 
-    def __init__(self, reactor: Any, leg: str, received: Received, closed: Closed) -> None:
+    def __init__(
+        self, reactor: Any, leg: str, received: Received, closed: Closed, tls: Tls | None = None
+    ) -> None:
         self.leg = leg
+        self.transport = Transport.TLS if tls else Transport.TCP
+        self.host = ""
         self.port = 0
         self.lost_framing = 0
+        self.refused = 0
         self.received = received
-        self._reactor = reactor
+        self.reactor = reactor
+        self._tls = tls
         self._closed = closed
-        self._host = ""
         self._listening: Any = None
-        self._connections: dict[Address, SipConnection] = {}
-        self._waiting: dict[Address, list[tuple[bytes, Failed]]] = {}
+        self._made: set[SipConnection] = set()
+        self._standing: dict[Far, SipConnection] = {}
+        self._waiting: dict[Far, list[tuple[bytes, Failed]]] = {}
 
     def listen(self, host: str, port: int) -> None:
         """Bind; raises PortInUse."""
+        factory = TLSMemoryBIOFactory(self._tls, False, self) if self._tls else self
         try:
-            self._listening = self._reactor.listenTCP(port, self, interface=host)
+            self._listening = self.reactor.listenTCP(port, factory, interface=host)
         except CannotListenError as error:
-            raise PortInUse("tcp", host, port, str(error.socketError)) from None
+            name = self.transport.value.lower()
+            raise PortInUse(name, host, port, str(error.socketError)) from None
         self.port = self._listening.getHost().port
-        self._host = host
+        self.host = host
 
     def buildProtocol(self, addr: object) -> SipConnection | None:
-        """Twisted: somebody connects, or we have connected."""
-        return SipConnection(self) if len(self._connections) < MAX_CONNECTIONS else None
+        """Twisted: somebody connects."""
+        return self.connection()
 
-    def send(self, remote: Address, data: bytes, failed: Failed) -> None:
-        """Send over the connection to `remote`, opening one when there is none (§18.1.1)."""
-        connection = self._connections.get(remote)
+    def connection(self, called: Far | None = None) -> SipConnection | None:
+        """A new connection, None when there are too many."""
+        return SipConnection(self, called) if len(self._made) < MAX_CONNECTIONS else None
+
+    def send(self, remote: Address, data: bytes, failed: Failed, domain: str = "") -> None:
+        """Send over the connection to `remote`, opening one when there is none (§18.1.1).
+
+        One that stands for another domain does not serve: its server has not shown to be this one's.
+        """
+        far = Far(remote, domain)
+        connection = self._standing.get(far)
         if connection is not None:
             connection.send(data)
-        elif remote in self._waiting:
-            self._waiting[remote].append((data, failed))
+        elif far in self._waiting:
+            self._waiting[far].append((data, failed))
         else:
-            self._waiting[remote] = [(data, failed)]
-            self._connect(remote)
+            self._waiting[far] = [(data, failed)]
+            self._connect(far)
 
-    def opened(self, connection: SipConnection, flow: Flow) -> None:
-        """A connection stands."""
-        self._connections[flow.remote] = connection
+    def made(self, connection: SipConnection) -> None:
+        """There is a connection."""
+        self._made.add(connection)
 
-    def gone(self, connection: SipConnection, flow: Flow) -> None:
-        """A connection is gone."""
-        if self._connections.get(flow.remote) is connection:
-            del self._connections[flow.remote]
+    def opened(self, connection: SipConnection, far: Far) -> None:
+        """A connection stands; what waited for it goes out."""
+        self._standing[far] = connection
+        for data, _failed in self._waiting.pop(far, ()):
+            connection.send(data)
+
+    def gone(self, connection: SipConnection, why: str) -> None:
+        """A connection is gone, or came to nothing."""
+        if connection not in self._made:
+            return
+        self._made.discard(connection)
+        flow = connection.flow
+        if flow is None:
+            self._refused(connection.called, why)
+        elif self._standing.get(Far(flow.remote, flow.domain)) is connection:
+            del self._standing[Far(flow.remote, flow.domain)]
             self._closed(flow)
 
     def stop(self) -> object:
         """Stop listening and close every connection, telling nobody; a Deferred or None."""
-        connections, self._connections = self._connections, {}
-        for connection in connections.values():
+        connections, self._made = self._made, set()
+        self._standing.clear()
+        for connection in connections:
             connection.transport.abortConnection()
         return self._listening.stopListening() if self._listening else None
 
-    def _connect(self, remote: Address) -> None:
-        endpoint = HostnameEndpoint(
-            self._reactor, remote.host, remote.port, CONNECT_TIMEOUT, bindAddress=(self._host, 0)
+    def _connect(self, far: Far) -> None:
+        seconds = CONNECT_TIMEOUT - (HANDSHAKE_TIMEOUT if self._tls else 0)
+        endpoint: Any = HostnameEndpoint(
+            self.reactor, far.remote.host, far.remote.port, seconds, bindAddress=(self.host, 0)
         )
-        endpoint.connect(self).addCallbacks(
-            lambda connection: self._reached(remote, connection),
-            lambda _failure: self._unreachable(remote),
-        )
+        if self._tls is not None:
+            endpoint = wrapClientTLS(self._tls.calling(far.name), endpoint)
+        endpoint.connect(_Calls(self, far)).addErrback(lambda _failure: self._unreachable(far))
 
-    def _reached(self, remote: Address, connection: SipConnection) -> None:
-        """What waited goes out: under the address asked for, which the system may spell otherwise."""
-        for data, _failed in self._waiting.pop(remote, ()):
-            connection.send(data)
+    def _refused(self, called: Far | None, why: str) -> None:
+        """No TLS came about. Those that call us are only counted, or strangers could fill the log."""
+        if called is None:
+            self.refused += 1
+            return
+        self.log.warn("sip.tls_failed to={to} why={why}", to=called.remote, why=why)
+        self._unreachable(called)
 
-    def _unreachable(self, remote: Address) -> None:
-        for _data, failed in self._waiting.pop(remote, ()):
+    def _unreachable(self, far: Far) -> None:
+        for _data, failed in self._waiting.pop(far, ()):
             failed()
+
+
+class _Calls(Factory):
+    """Makes the one connection to somebody we call."""
+
+    noisy = False
+
+    def __init__(self, streams: SipStreams, called: Far) -> None:
+        self._streams = streams
+        self._called = called
+
+    def buildProtocol(self, addr: object) -> SipConnection | None:
+        """Twisted: we have connected."""
+        return self._streams.connection(self._called)

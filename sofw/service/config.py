@@ -10,7 +10,9 @@ from attrs import field, frozen
 
 from sofw.address import Transport
 from sofw.errors import ConfigError
+from sofw.net.tls import TlsFiles
 from sofw.service import kinds
+from sofw.service.certificates import TLS_OPTIONS, tls_files
 from sofw.service.settings import (
     Option,
     Values,
@@ -19,6 +21,7 @@ from sofw.service.settings import (
     refuse_world_readable,
     section,
 )
+from sofw.sip.proxy import transport_of
 from sofw.sip.session_timer import SHORTEST
 from sofw.sip.uri import Uri
 
@@ -34,6 +37,12 @@ class SipConfig:
     listen: str
     port: int
     transports: tuple[Transport, ...]
+    tls_port: int
+
+    @property
+    def secure_port(self) -> int | None:
+        """The port for TLS, None without it."""
+        return self.tls_port if Transport.TLS in self.transports else None
 
 
 @frozen
@@ -122,7 +131,10 @@ class ProxyConfig:
 
 @frozen
 class HrasConfig:
-    """The outside half; `routes` says per foreign domain where its requests go instead of asking DNS."""
+    """The outside half; `routes` says per foreign domain where its requests go instead of asking DNS.
+
+    `tls` is None when phones cannot use it, as in HracConfig.
+    """
 
     domains: tuple[str, ...]
     sip: SipConfig
@@ -134,6 +146,7 @@ class HrasConfig:
     routes: dict[str, Uri]
     state: StateConfig
     control: ControlConfig
+    tls: TlsFiles | None
 
 
 @frozen
@@ -148,6 +161,7 @@ class HracConfig:
     media: MediaConfig
     state: StateConfig
     control: ControlConfig
+    tls: TlsFiles | None
 
 
 def _sip_options(example: str) -> tuple[Option, ...]:
@@ -156,6 +170,7 @@ def _sip_options(example: str) -> tuple[Option, ...]:
         Option("sip.listen", kinds.LISTEN, like=("sip.address",)),
         Option("sip.port", kinds.PORT, 5060),
         Option("sip.transports", kinds.TRANSPORTS, ["udp", "tcp"]),
+        Option("sip.tls_port", kinds.PORT, 5061),
     )
 
 
@@ -173,6 +188,7 @@ HRAS_OPTIONS = (
     Option("sip.follow_redirects", kinds.SWITCH, False),
     Option("sip.session_expires", kinds.integer(SHORTEST, 86400), 1800),
     Option("sip.min_session_expires", kinds.integer(SHORTEST, 86400), SHORTEST),
+    *TLS_OPTIONS,
     Option("http.address", kinds.LISTEN, like=("sip.listen",)),
     Option("http.port", kinds.PORT, 80),
     Option("http.max_connections", kinds.integer(10, 50000), 4000),
@@ -202,6 +218,7 @@ HRAC_OPTIONS = (
     Option("proxy.password", kinds.PASSWORD, ""),
     Option("proxy.password_file", kinds.OPTIONAL_PATH, ""),
     *_sip_options("192.168.1.10"),
+    *TLS_OPTIONS,
     *_MEDIA_OPTIONS,
     Option("state.directory", kinds.PATH, "/var/lib/sofw"),
     Option("control.socket", kinds.PATH, "/run/sofw/hrac.sock"),
@@ -226,6 +243,7 @@ def load_hras(path: str = HRAS_FILE) -> HrasConfig:
         routes=values["routes"],
         state=StateConfig(**section(values, "state")),
         control=ControlConfig(**section(values, "control")),
+        tls=tls_files(path, values),
     )
     _check_ports(path, config.sip, config.media)
     _check_expires(path, config.registrar)
@@ -246,6 +264,7 @@ def load_hrac(path: str = HRAC_FILE) -> HracConfig:
         media=MediaConfig(**section(values, "media")),
         state=StateConfig(**section(values, "state")),
         control=ControlConfig(**section(values, "control")),
+        tls=tls_files(path, values),
     )
     _check_ports(path, config.sip, config.media)
     return config
@@ -300,15 +319,18 @@ def _check_ports(path: str, sip: SipConfig, media: MediaConfig) -> None:
     if Transport.UDP in sip.transports and media.first_port <= sip.port <= media.last_port:
         problem = f"{sip.port} is not allowed; it lies within the media ports"
         raise ConfigError(path, "sip.port", problem)
+    if Transport.TCP in sip.transports and sip.secure_port == sip.port:
+        raise ConfigError(path, "sip.tls_port", f"{sip.tls_port} is not allowed; it is the port for TCP")
 
 
 def _check_routes(path: str, config: HrasConfig) -> None:
     for domain, uri in config.routes.items():
         if domain in config.domains:
             raise ConfigError(path, f"routes.{domain}", "is one of our own domains; its users are known here")
-        transport = (uri.param("transport") or "").upper()
-        if transport and Transport(transport) not in config.sip.transports:
-            problem = f"{str(uri)!r} is not allowed; sip.transports has no {transport.lower()}"
+        transport = transport_of(uri)
+        named = uri.scheme == "sips" or uri.has_param("transport")
+        if named and transport not in config.sip.transports:
+            problem = f"{str(uri)!r} is not allowed; sip.transports has no {transport.value.lower()}"
             raise ConfigError(path, f"routes.{domain}", problem)
 
 

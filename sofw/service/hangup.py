@@ -1,6 +1,7 @@
-"""SIGHUP, `systemctl reload`: the file is read again and the log says what it is worth; nothing is dropped.
+"""SIGHUP, `systemctl reload`: certificates and file are read again, and the log says what they are worth.
 
-Without this the signal would end the program, and every call with it.
+Renewed certificates count at once; nothing is dropped. Without this the signal would end the program, and
+every call with it.
 """
 
 from __future__ import annotations
@@ -11,17 +12,29 @@ from typing import Any
 
 from twisted.logger import Logger
 
-from sofw.errors import ConfigError
+from sofw.errors import ConfigError, LocalError
 
 
-def mind_hangup(reactor: Any, half: str, load: Callable[[], object], log: Logger = Logger("sofw")) -> None:  # noqa: B008
-    """From now on let SIGHUP check the configuration of `half` with `load`, which raises ConfigError."""
+def mind_hangup(
+    reactor: Any,
+    half: str,
+    load: Callable[[], object],
+    log: Logger = Logger("sofw"),  # noqa: B008
+    renew: Callable[[], None] = lambda: None,
+) -> None:
+    """From now on let SIGHUP check the configuration of `half` with `load`, which raises ConfigError.
+
+    When it is right, `renew` takes new certificates into use, or raises LocalError and keeps the old ones.
+    """
 
     def check() -> None:
         try:
             load()
+            renew()
         except ConfigError as error:
             log.warn("{half}.reload the file is wrong, nothing is changed: {error}", half=half, error=error)
+        except LocalError as error:
+            log.warn("{half}.reload nothing is changed: {error}", half=half, error=error)
         else:
             log.info("{half}.reload the file is correct; a restart makes changes count", half=half)
 

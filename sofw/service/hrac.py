@@ -8,20 +8,21 @@ from twisted.application.service import IService, Service
 from twisted.internet.defer import DeferredList, maybeDeferred
 from twisted.logger import Logger
 
-from sofw.address import Address, Flow, Transport
+from sofw.address import Address, Flow
 from sofw.admin.commands import hrac_commands
 from sofw.admin.control import ControlSocket
 from sofw.flow.gateway import INSIDE, Gateway
 from sofw.flow.media import PortRelay
 from sofw.net.perform import Performer
 from sofw.net.rtp_udp import MediaSockets, allow_descriptors
-from sofw.net.sip_stream import SipStreams
-from sofw.net.sip_udp import SipUdp
+from sofw.net.tls import Tls
 from sofw.net.tunnel_client import TunnelClient, TunnelSettings
 from sofw.service.config import HracConfig, load_hrac
 from sofw.service.hangup import mind_hangup
 from sofw.service.options import HracOptions as Options
 from sofw.service.options import one_line_errors
+from sofw.service.sip import listen, refused, sip_sockets
+from sofw.tunnel.exchange import tls_capability
 from sofw.tunnel.frame import Frame
 from sofw.tunnel.link import Hello
 
@@ -34,7 +35,7 @@ def makeService(options: Options) -> IService:
 
     with one_line_errors("sofw-hrac"):
         service = Hrac(reactor, options.config)
-    mind_hangup(reactor, "hrac", lambda: load_hrac(options["config"]))
+    mind_hangup(reactor, "hrac", lambda: load_hrac(options["config"]), renew=service.renew)
     return service
 
 
@@ -52,10 +53,8 @@ class Hrac(Service):
         self._tunnel = TunnelClient(reactor, _tunnel_settings(config), self)
         media = config.media
         self._media = MediaSockets(reactor, media.listen, self._relay, self._send_media, media.tick)
-        self._udp = SipUdp(INSIDE, self.received)
-        self._tcp = SipStreams(reactor, INSIDE, self.received, self.flow_closed)
-        sockets: dict[Transport, SipUdp | SipStreams] = {Transport.UDP: self._udp, Transport.TCP: self._tcp}
-        self._sip = {transport: sockets[transport] for transport in config.sip.transports}
+        self._tls = Tls(config.tls) if config.tls else None
+        self._sip = sip_sockets(reactor, INSIDE, config.sip, self._tls, self.received, self.flow_closed)
         self._performer = Performer(reactor, INSIDE, self._sip, self._media, self)
         self._control = ControlSocket(
             reactor, config.control.socket, config.control.group, hrac_commands(self.status)
@@ -65,14 +64,9 @@ class Hrac(Service):
     def privilegedStartService(self) -> None:
         """Bind every port; one that is taken is named, and ends the program."""
         allow_descriptors()
-        sip = self._config.sip
         with one_line_errors("sofw-hrac"):
             self._control.startService()
-            for socket in self._sip.values():
-                if isinstance(socket, SipUdp):
-                    socket.listen(self._reactor, sip.listen, sip.port)
-                else:
-                    socket.listen(sip.listen, sip.port)
+            listen(self._reactor, self._sip, self._config.sip)
 
     def startService(self) -> None:
         """Begin: open the tunnel."""
@@ -94,6 +88,11 @@ class Hrac(Service):
         self._media.stop()
         parts = [self._tunnel.stopService, self._control.stopService]
         return DeferredList([maybeDeferred(part) for part in [*parts, *(s.stop for s in self._sip.values())]])
+
+    def renew(self) -> None:
+        """Take renewed certificates into use. Raises TlsError and goes on with the old ones."""
+        if self._tls is not None:
+            self._tls.load()
 
     def received(self, flow: Flow, data: bytes) -> None:
         """A phone sent SIP."""
@@ -139,6 +138,7 @@ class Hrac(Service):
             "uptime": round(self._reactor.seconds() - self._since),
             "open_ports": len(self._core.open_ports),
             "dropped": dict(self._core.counts),
+            **refused(self._sip),
             "media": {**self._media.status(), "strays": self._relay.strays},
             "tunnels": self._tunnel.status(),
         }
@@ -148,13 +148,14 @@ class Hrac(Service):
 
 
 def _tunnel_settings(config: HracConfig) -> TunnelSettings:
-    media, proxy = config.media, config.proxy
+    media, proxy, secure_port = config.media, config.proxy, config.sip.secure_port
     hello = Hello(
         site=config.site,
         address=Address(config.sip.address, config.sip.port),
         first_port=media.first_port,
         last_port=media.last_port,
         media_host=media.address,
+        capabilities=(tls_capability(secure_port),) if secure_port else (),
     )
     return TunnelSettings(
         hras=config.hras,

@@ -10,7 +10,7 @@ from twisted.internet.defer import DeferredList, maybeDeferred
 from twisted.internet.error import CannotListenError
 from twisted.logger import Logger
 
-from sofw.address import OUTSIDE, Flow, Transport, bracketed
+from sofw.address import OUTSIDE, Flow, bracketed
 from sofw.admin.commands import Running, hras_commands
 from sofw.admin.control import ControlSocket
 from sofw.errors import PortInUse, RemoteError
@@ -22,8 +22,7 @@ from sofw.flow.media import MediaRelay
 from sofw.flow.signalling import Signalling, Site
 from sofw.net.perform import Performer
 from sofw.net.rtp_udp import MediaSockets, allow_descriptors
-from sofw.net.sip_stream import SipStreams
-from sofw.net.sip_udp import SipUdp
+from sofw.net.tls import Tls
 from sofw.net.tunnel_server import TunnelServer
 from sofw.net.visitors import Visitors
 from sofw.rtp.ports import PortPairs
@@ -32,6 +31,7 @@ from sofw.service.config import HrasConfig, load_hras
 from sofw.service.hangup import mind_hangup
 from sofw.service.options import HrasOptions as Options
 from sofw.service.options import one_line_errors
+from sofw.service.sip import listen, refused, sip_sockets
 from sofw.sip.digest import Challenger
 from sofw.sip.proxy import Interface
 from sofw.sip.registrar import Limits, Registrar
@@ -50,7 +50,7 @@ def makeService(options: Options) -> IService:
 
     with one_line_errors("sofw-hras"):
         service = Hras(reactor, options.config)
-    mind_hangup(reactor, "hras", lambda: load_hras(options["config"]))
+    mind_hangup(reactor, "hras", lambda: load_hras(options["config"]), renew=service.renew)
     return service
 
 
@@ -75,7 +75,7 @@ class Hras(Service):
         registrar = Registrar(_limits(config), store.bindings())
         admission = Admission(Domains(config.domains), self._ha1, _challenger(store, config))
         self._core = Signalling(
-            Interface(OUTSIDE, sip.address, sip.port),
+            Interface(OUTSIDE, sip.address, sip.port, sip.secure_port),
             registrar,
             admission,
             calls,
@@ -91,10 +91,8 @@ class Hras(Service):
         self._tunnels = TunnelServer(reactor, self._site_secret, self)
         self._visitors = Visitors(config.http.max_connections, config.http.max_per_source)
         self._media = MediaSockets(reactor, media.listen, self._relay, self._tunnels.send_media, media.tick)
-        self._udp = SipUdp(OUTSIDE, self.received)
-        self._tcp = SipStreams(reactor, OUTSIDE, self.received, self.flow_closed)
-        sockets: dict[Transport, SipUdp | SipStreams] = {Transport.UDP: self._udp, Transport.TCP: self._tcp}
-        self._sip = {transport: sockets[transport] for transport in sip.transports}
+        self._tls = Tls(config.tls) if config.tls else None
+        self._sip = sip_sockets(reactor, OUTSIDE, config.sip, self._tls, self.received, self.flow_closed)
         self._performer = Performer(
             reactor, OUTSIDE, self._sip, self._media, self._tunnels, self._core, self._save
         )
@@ -111,11 +109,7 @@ class Hras(Service):
         allow_descriptors()
         with one_line_errors("sofw-hras"):
             self._control.startService()
-            for socket in self._sip.values():
-                if isinstance(socket, SipUdp):
-                    socket.listen(self._reactor, self._config.sip.listen, self._config.sip.port)
-                else:
-                    socket.listen(self._config.sip.listen, self._config.sip.port)
+            listen(self._reactor, self._sip, self._config.sip)
             self._http = self._listen_http()
 
     def startService(self) -> None:
@@ -145,6 +139,11 @@ class Hras(Service):
         done = DeferredList([maybeDeferred(part) for part in parts])
         return done.addCallback(lambda _results: self._store.close())
 
+    def renew(self) -> None:
+        """Take renewed certificates into use. Raises TlsError and goes on with the old ones."""
+        if self._tls is not None:
+            self._tls.load()
+
     def received(self, flow: Flow, data: bytes) -> None:
         """SIP came in, from outside or through a tunnel."""
         self._performer.perform(self._core.received(flow, data, self._reactor.seconds()))
@@ -157,7 +156,7 @@ class Hras(Service):
         """Tunnel: a site is there."""
         if resumed:
             return
-        interface = Interface(leg, hello.address.host, hello.address.port)
+        interface = Interface(leg, hello.address.host, hello.address.port, hello.tls_port)
         site = Site(interface, MediaLeg(hello.media_host, PortPairs(hello.first_port, hello.last_port)))
         self._performer.perform(self._core.site_up(leg, site))
 
@@ -190,6 +189,7 @@ class Hras(Service):
             "domains": list(self._config.domains),
             "registrations": len(self.registrations()),
             **self._core.status(),
+            **refused(self._sip),
             "media": {**self._media.status(), "strays": self._relay.strays, "unaimed": self._relay.unaimed},
             "web": self._visitors.status(),
             "tunnels": self._tunnels.status(),

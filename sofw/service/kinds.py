@@ -10,6 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from sofw.address import Transport, bracketed, is_ip
 from sofw.admin.names import DOMAIN_NAME, SITE_NAME, is_domain_name, is_site_name
+from sofw.net.tls import KeyPair
 from sofw.service.settings import Kind
 from sofw.sip.digest import ALGORITHMS
 from sofw.sip.message import SipError
@@ -85,9 +86,7 @@ def _list(allowed: str, read_one: Callable[[Any], Any], least: int = 1) -> Kind:
 
 
 def _read_transport(value: Any) -> Transport:
-    if value == "tls":
-        raise ValueError('"udp" and "tcp"; "tls" is not available in this version')
-    if value not in ("udp", "tcp"):
+    if value not in ("udp", "tcp", "tls"):
         raise ValueError
     return Transport(value.upper())
 
@@ -134,18 +133,21 @@ def _read_route(value: Any) -> Uri:
         uri = parse_uri(value)
     except SipError:
         raise ValueError from None
-    if uri.scheme == "sips" or (uri.param("transport") or "").lower() == "tls":
-        raise ValueError("a sip: URI with udp or tcp; TLS is not available in this version")
-    transport = (uri.param("transport") or "udp").lower()
-    known = (uri.scheme, uri.headers, uri.user, uri.without_param("transport").params) == (
-        "sip",
-        "",
-        None,
-        (),
+    plain = (uri.headers, uri.user, uri.without_param("transport").params) == ("", None, ())
+    known = (
+        uri.scheme in ("sip", "sips") and (uri.param("transport") or "udp").upper() in Transport.__members__
     )
-    if not known or transport not in ("udp", "tcp") or uri.port == 0:
+    if not plain or not known or uri.port == 0:
         raise ValueError
     return uri
+
+
+def _read_key_pair(value: Any) -> KeyPair:
+    if not isinstance(value, dict):
+        raise TypeError
+    if set(value) != {"certificate", "key"}:
+        raise ValueError
+    return KeyPair(PATH.read(value["certificate"]), PATH.read(value["key"]))
 
 
 def _is_reachable(text: str) -> bool:
@@ -165,7 +167,7 @@ DOMAINS = _list(
     f"a list of one or more different names, each {DOMAIN_NAME}",
     DOMAIN.read,
 )
-TRANSPORTS = _list('a list of one or both of "udp" and "tcp"', _read_transport)
+TRANSPORTS = _list('a list of one or more of "udp", "tcp" and "tls"', _read_transport)
 ROUTE = Kind('the SIP URI of a server, such as "sip:198.51.100.7:5070;transport=tcp"', _read_route)
 DIGESTS = _list(
     'a list of one or both of "SHA-256" and "MD5"',
@@ -184,5 +186,8 @@ PASSWORD = _optional(_text("a text", bool, secret=True))
 NAME = _optional(_text("a text", bool))
 PATH = _text("a path that begins with /", os.path.isabs)
 OPTIONAL_PATH = _optional(PATH)
+KEY_PAIRS = _list(
+    'a list of entries of the form {certificate = "/path", key = "/path"}', _read_key_pair, least=0
+)
 URL = Kind("an address of the form http://host or http://host:port", _read_url)
 PROXY_URL = _optional(Kind("an address of the form http://host:port", _read_proxy))

@@ -5,13 +5,13 @@ check → without_own_routes → (targets) → forwarded → … → returned
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from hashlib import blake2s
 
 from attrs import evolve, frozen
 
 from sofw.address import Address, Transport, bracketed, is_ip
-from sofw.sip.headers import Headers, Via, format_via
+from sofw.sip.headers import Headers, Via, format_via, parse_name_addr
 from sofw.sip.message import Request, Response, SipError, check_request
 from sofw.sip.uri import Uri, format_uri, parse_uri
 
@@ -32,28 +32,40 @@ class Refusal(SipError):
 
 @frozen
 class Interface:
-    """How the proxy shows itself on a leg: the host that goes into Via and Record-Route."""
+    """How the proxy shows itself on a leg: the host that goes into Via and Record-Route.
+
+    UDP and TCP share `port`; `tls_port` is None on a leg without TLS.
+    """
 
     leg: str
     host: str
     port: int
+    tls_port: int | None = None
+
+    def port_of(self, transport: Transport) -> int:
+        """Our port for a transport."""
+        return self.tls_port or self.port if transport is Transport.TLS else self.port
 
     def via(self, transport: Transport, branch: str) -> str:
         """Our Via on this leg; rport asks the next hop for symmetric answers (RFC 3581 §3)."""
-        return f"SIP/2.0/{transport.value} {bracketed(self.host)}:{self.port};branch={branch};rport"
+        place = f"{bracketed(self.host)}:{self.port_of(transport)}"
+        return f"SIP/2.0/{transport.value} {place};branch={branch};rport"
 
-    def record_route(self, token: str, transport: Transport) -> str:
+    def record_route(self, token: str, transport: Transport, secure: bool = False) -> str:
         """Our Record-Route on this leg, the token in its user part (RFC 5626 §5.3 advice)."""
-        return f"<{self.uri(token, transport)};lr>"
+        return f"<{self.uri(token, transport, secure)};lr>"
 
-    def uri(self, user: str, transport: Transport) -> str:
-        """A URI of ours on this leg, to be reached by this transport."""
+    def uri(self, user: str, transport: Transport, secure: bool = False) -> str:
+        """A URI of ours on this leg, to be reached by this transport; by TLS alone when it is `secure`."""
+        if secure and self.tls_port:
+            return f"sips:{user}@{bracketed(self.host)}:{self.tls_port}"
         parameter = "" if transport is Transport.UDP else f";transport={transport.value.lower()}"
-        return f"sip:{user}@{bracketed(self.host)}:{self.port}{parameter}"
+        return f"sip:{user}@{bracketed(self.host)}:{self.port_of(transport)}{parameter}"
 
     def is_at(self, uri: Uri) -> bool:
         """Whether the URI points at this interface."""
-        return uri.host.lower() == self.host.lower() and (uri.port or default_port(uri)) == self.port
+        ports = (self.port, self.tls_port)
+        return uri.host.lower() == self.host.lower() and (uri.port or default_port(uri)) in ports
 
 
 def default_port(uri: Uri) -> int:
@@ -225,6 +237,15 @@ def destination(uri: Uri) -> tuple[str, int]:
     if is_ip(host.strip("[]")):
         host = host.strip("[]")
     return host, uri.port or default_port(uri)
+
+
+def is_secure(uri: str, routes: Sequence[str]) -> bool:
+    """Whether a request must go by TLS all the way (§26.2.2), and our Record-Route say so (§16.6 step 4).
+
+    `uri` is its Request-URI as forwarded, `routes` its Route values.
+    """
+    first = [parse_name_addr(route).uri for route in routes[:1]]
+    return any(each.scheme == "sips" for each in (parse_uri(uri), *first))
 
 
 def cancel_of(request: Request, reasons: Iterable[str] = ()) -> Request:

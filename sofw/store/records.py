@@ -61,4 +61,5 @@ def _plain(_instance: object, _attribute: object, value: Any) -> Any:
 
 def _flow(found: dict[str, Any]) -> Flow:
     remote = Address(found["remote"]["host"], found["remote"]["port"])
-    return Flow(found["leg"], Transport(found["transport"]), remote, found["port"])
+    transport = Transport(found["transport"])
+    return Flow(found["leg"], transport, remote, found["port"], found.get("domain", ""))

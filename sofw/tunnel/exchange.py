@@ -38,6 +38,8 @@ PROOF_LENGTH = 64
 #: A thousand parts a second fill 12 digits in 30 years.
 _NUMBER_DIGITS = 12
 _MAX_SITE, _MAX_CAPABILITIES, _MAX_CAPABILITY = 63, 64, 64
+#: The capability of a half that speaks SIP over TLS: this, and the port.
+_TLS = "tls="
 _HEX = frozenset("0123456789abcdef")
 _PURPOSES = {purpose.value: purpose for purpose in Purpose}
 
@@ -60,6 +62,13 @@ class Hello:
     last_port: int
     media_host: str
     capabilities: tuple[str, ...] = ()
+
+    @property
+    def tls_port(self) -> int | None:
+        """HRAC's port for SIP over TLS; None when it has none, or is of an older release."""
+        found = [each.removeprefix(_TLS) for each in self.capabilities if each.startswith(_TLS)]
+        port = int(found[0]) if found and found[0].isdecimal() else 0
+        return port if 0 < port < 65536 else None
 
     def as_dict(self) -> dict[str, Any]:
         """The hello as a JSON object."""
@@ -94,6 +103,11 @@ class LaneRequest:
     number: int
     part: int
     proof: str
+
+
+def tls_capability(port: int) -> str:
+    """What a hello says of SIP over TLS; `Hello.tls_port` reads it."""
+    return f"{_TLS}{port}"
 
 
 def hello_body(site: str, nonce: str) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from sofw.address import OUTSIDE, Address, Flow, Transport
@@ -12,7 +13,7 @@ from sofw.sip.proxy import Interface
 from sofw.sip.uri import parse_uri
 from tests.flow.world import ALICE, BOB, CAROL, DAVE, HRAC, HRAS, World, request
 
-UDP, TCP = Transport.UDP, Transport.TCP
+UDP, TCP, TLS = Transport.UDP, Transport.TCP, Transport.TLS
 SENDER = "alice@example.com"
 LEGS = {OUTSIDE: Interface(OUTSIDE, HRAS, 5060), "tokyo": Interface("tokyo", HRAC, 5060)}
 
@@ -25,10 +26,14 @@ def parsed(uri: str, flow: Flow = ALICE, headers: str = "", method: str = "INVIT
 
 
 def outside(
-    host: str, port: int | None = None, transport: Transport | None = None, leg: str = OUTSIDE
+    host: str,
+    port: int | None = None,
+    transport: Transport | None = None,
+    leg: str = OUTSIDE,
+    domain: str = "",
 ) -> Hop:
     """A hop that has to be found first."""
-    return Hop(leg, Wanted(host, port, transport))
+    return Hop(leg, Wanted(host, port, transport), domain or host)
 
 
 class Case(SynchronousTestCase):
@@ -66,13 +71,22 @@ class OutOfDialog(Case):
             ("sip:bob@example.com", bob),
             ("sip:b%6fb@EXAMPLE.com;transport=tcp", bob),
             (f"sip:bob@{HRAC}", bob),
-            ("sips:bob@example.com", bob),
             ("sip:carol@example.com", carol),
         ]
         for uri, expected in cases:
             with self.subTest(uri):
                 self.assertEqual(self.targets(uri), expected)
         self.assertEqual(self.targets(f"sip:bob@{HRAS}", BOB, None), bob)
+
+    def test_secure_contacts(self) -> None:
+        """A sips contact is for sips requests and others, which call it sip; sips never goes elsewhere."""
+        flow = Flow(OUTSIDE, TLS, Address("203.0.113.30", 40000), 5061)
+        data = request("REGISTER", "sip:example.com", flow, "bob", "bob@example.com", call_id="secure")
+        self.world.login(flow, data.replace(b"Contact: <sip:", b"Contact: <sips:"), "bob")
+        contact = "bob@203.0.113.30:40000"
+        self.assertEqual(self.targets("sips:bob@example.com"), [Target(f"sips:{contact}", flow)])
+        targets = self.targets("sip:bob@example.com")
+        self.assertEqual(targets, [Target("sip:bob@203.0.113.20:5060", BOB), Target(f"sip:{contact}", flow)])
 
     def test_number(self) -> None:
         """A tel URI is a user of the sender's domain."""
@@ -109,8 +123,12 @@ class OutOfDialog(Case):
         cases = [
             ("sip:joe@elsewhere.org", "", outside("elsewhere.org")),
             ("sip:joe@elsewhere.org:5070;transport=tcp", "", outside("elsewhere.org", 5070, TCP)),
-            ("sips:joe@elsewhere.org", "", Hop(OUTSIDE, Wanted("elsewhere.org", secure=True))),
-            ("sip:joe@elsewhere.org;maddr=198.51.100.7", "", outside("198.51.100.7")),
+            (
+                "sips:joe@elsewhere.org",
+                "",
+                Hop(OUTSIDE, Wanted("elsewhere.org", secure=True), "elsewhere.org"),
+            ),
+            ("sip:joe@Elsewhere.org;maddr=198.51.100.7", "", outside("198.51.100.7", domain="elsewhere.org")),
             ("sip:joe@198.51.100.7", "", outside("198.51.100.7")),
             ("sip:joe@192.168.7.7", "", outside("192.168.7.7", leg="tokyo")),
             ("sip:joe@10.0.0.1:5070", "", outside("10.0.0.1", 5070, leg="tokyo")),
@@ -129,12 +147,13 @@ class OutOfDialog(Case):
         """A domain with a route of its own is not looked up, whatever else the URI or the Route says."""
         pbx = parse_uri("sip:10.0.0.5:5070;transport=tcp")
         routing = Routing(self.world.registrar, self.world.core._admission, {"partner.org": pbx})
-        hop = outside("10.0.0.5", 5070, TCP)
+        hop = outside("10.0.0.5", 5070, TCP, domain="partner.org")
         cases = [
             ("sip:joe@partner.org", "", hop),
             ("sip:joe@PARTNER.org:5080;transport=udp", "", hop),
             ("sip:joe@elsewhere.org", "Route: <sip:partner.org;lr>\r\n", hop),
             ("sip:joe@sip.partner.org", "", outside("sip.partner.org")),
+            ("sips:joe@partner.org", "", Hop(OUTSIDE, Wanted("10.0.0.5", 5070, TLS, True), "partner.org")),
         ]
         for uri, headers, expected in cases:
             given = parsed(uri, ALICE, headers)
@@ -149,6 +168,7 @@ class OutOfDialog(Case):
             ("sip:nobody@example.com", SENDER, 404),
             ("sip:example.com", SENDER, 404),
             ("sip:dave@example.com", SENDER, 480),
+            ("sips:bob@example.com", SENDER, 480),
             ("tel:5678", SENDER, 404),
             ("tel:5678", None, 403),
             ("sip:joe@elsewhere.org", None, 403),
@@ -156,6 +176,7 @@ class OutOfDialog(Case):
             ("urn:service:sos", SENDER, 416),
             ("http://elsewhere.org", SENDER, 416),
             ("sip:joe@elsewhere.org;transport=sctp", SENDER, 501),
+            (f"sip:joe@{'x' * 254};maddr=198.51.100.7", SENDER, 400),
         ]
         for uri, sender, status in cases:
             with self.subTest(uri=uri, sender=sender):
@@ -178,10 +199,12 @@ class InDialog(Case):
             self.assertEqual(self.routing.in_dialog(parsed("sip:x", headers=headers), flow), expected)
 
     def test_hop_becomes_a_flow(self) -> None:
-        """From our port on that leg."""
-        found = Destination(TCP, "198.51.100.7", 5070)
-        expected = Flow(OUTSIDE, TCP, Address("198.51.100.7", 5070), 5060)
-        self.assertEqual(outside("proxy.org").flow(found, 5060), expected)
+        """From our port on that leg; with TLS it must be the domain that was asked for."""
+        interface, remote = Interface(OUTSIDE, HRAS, 5060, 5061), Address("198.51.100.7", 5070)
+        for transport, port, domain in ((TCP, 5060, ""), (TLS, 5061, "proxy.org")):
+            found = Destination(transport, remote.host, remote.port)
+            expected = Flow(OUTSIDE, transport, remote, port, domain)
+            self.assertEqual(outside("proxy.org").flow(found, interface), expected)
 
 
 class Direct(SynchronousTestCase):
@@ -198,6 +221,8 @@ class Direct(SynchronousTestCase):
             ("another site", ALICE, Target("sip:dave@192.168.1.10", DAVE), False),
             ("outside", ALICE, Target("sip:bob@203.0.113.20", BOB), False),
             ("both outside", BOB, Target("sip:bob@203.0.113.20", BOB), False),
+            ("over TLS", ALICE, Target(carol, evolve(CAROL, transport=TLS)), False),
+            ("from TLS", evolve(ALICE, transport=TLS), Target(carol, CAROL), False),
             ("still to be found", ALICE, Target(carol, None, outside("192.168.1.11", leg="tokyo")), False),
         ]
         for name, source, target, expected in cases:

@@ -58,9 +58,9 @@ class Streams(SipStreams):
     def __init__(self, events: list[Any]) -> None:
         self.events = events
 
-    def send(self, remote: Address, data: bytes, failed: Callable[[], None]) -> None:
+    def send(self, remote: Address, data: bytes, failed: Callable[[], None], domain: str = "") -> None:
         """Recorded."""
-        self.events.append(("tcp", remote.host, data))
+        self.events.append(("tcp", domain or remote.host, data))
         self.failed = failed
 
 

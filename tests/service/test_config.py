@@ -131,8 +131,9 @@ class HrasTests(ConfigCase):
         self.assertEqual(config.domains, ("example.com",))
         self.assertEqual(
             config.sip,
-            SipConfig("203.0.113.10", "203.0.113.10", 5060, (Transport.UDP, Transport.TCP)),
+            SipConfig("203.0.113.10", "203.0.113.10", 5060, (Transport.UDP, Transport.TCP), 5061),
         )
+        self.assertEqual((config.sip.secure_port, config.tls), (None, None))
         self.assertEqual(config.http, HttpConfig("203.0.113.10", 80, 4000, 500))
         self.assertEqual(config.media, MediaConfig("203.0.113.10", "203.0.113.10", 20000, 29999, 0.002))
         self.assertEqual(config.silence, SilenceConfig(60, 600))
@@ -205,8 +206,8 @@ class HrasTests(ConfigCase):
             ('"x.org" = "sip:y.org?a=b"', "routes.x.org", shown),
             ('"x.org" = "sip:y.org;transport=sctp"', "routes.x.org", shown),
             ('"x.org" = "tel:+1"', "routes.x.org", shown),
-            ('"x.org" = "sips:y.org"', "routes.x.org", "not available in this version"),
-            ('"x.org" = "sip:y.org;transport=tls"', "routes.x.org", "not available in this version"),
+            ('"x.org" = "sips:y.org"', "routes.x.org", "sip.transports has no tls"),
+            ('"x.org" = "sip:y.org;transport=tls"', "routes.x.org", "sip.transports has no tls"),
             ('"X.org" = "sip:y.org"', "routes.X.org", "'X.org' is not allowed", "lower case"),
             ('"*" = "sip:y.org"', "routes.*", "'*' is not allowed"),
             ('"example.com" = "sip:y.org"', "routes.example.com", "one of our own domains"),
@@ -243,9 +244,10 @@ class HrasTests(ConfigCase):
             (HRAS_LEAST + "port = 70000", "sip.port", "70000 is not allowed", "from 1 to 65535"),
             (HRAS_LEAST + "port = true", "sip.port", "True is not allowed"),
             (HRAS_LEAST + 'port = "5060"', "sip.port", "'5060' is not allowed"),
-            (HRAS_LEAST + 'transports = ["tls"]', "sip.transports", "not available in this version"),
-            (HRAS_LEAST + 'transports = ["sctp"]', "sip.transports", '"udp" and "tcp"'),
-            (HRAS_LEAST + "transports = []", "sip.transports", "one or both"),
+            (HRAS_LEAST + 'transports = ["tls"]', "tls.certificate", "is missing"),
+            (HRAS_LEAST + 'transports = ["sctp"]', "sip.transports", '"udp", "tcp" and "tls"'),
+            (HRAS_LEAST + "transports = []", "sip.transports", "one or more"),
+            (HRAS_LEAST + '[tls]\nkey = "/key"', "tls.key", "of no use"),
             (HRAS_LEAST + "[media]\ntick = 0.021", "media.tick", "0.021", "from 0 to 0.02"),
             (HRAS_LEAST + "[media]\ntick = -1", "media.tick", "from 0 to 0.02"),
             (HRAS_LEAST + "[media]\ntick = nan", "media.tick", "nan is not allowed"),
@@ -266,6 +268,7 @@ class HrasTests(ConfigCase):
             (HRAS_LEAST + "prot = 5060", "sip.prot", "did you mean sip.port?"),
             (HRAS_LEAST + "[meida]\ntick = 0", "meida.tick", "did you mean media.tick?"),
             (HRAS_LEAST + "[sip.tls]\nport = 5061", "sip.tls.port", "is not an option"),
+            (HRAS_LEAST + '[tls]\ncertificat = "/x"', "tls.certificat", "did you mean tls.certificate?"),
             (HRAS_LEAST + "[zzzzzzzz]", "zzzzzzzz", "is not an option"),
             (HRAS_LEAST + "[route]\na = 1", "route.a", "is not an option"),
             ("max_contacts = 5\n" + HRAS_LEAST, "max_contacts", "did you mean registrar.max_contacts?"),

@@ -11,6 +11,7 @@ from twisted.logger import LogEvent, Logger, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from sofw.errors import ConfigError
+from sofw.net.tls import TlsError
 from sofw.service.hangup import mind_hangup
 
 
@@ -32,7 +33,7 @@ class HangupTests(SynchronousTestCase):
         """Leave the process as it was."""
         self.addCleanup(signal.signal, signal.SIGHUP, signal.getsignal(signal.SIGHUP))
 
-    def said(self, load: Callable[[], object]) -> list[str]:
+    def said(self, load: Callable[[], object], renew: Callable[[], None] = lambda: None) -> list[str]:
         """What the log says after one signal; the file is read only when the reactor comes to it."""
         events: list[LogEvent] = []
         reactor, loads = LaterReactor(), []
@@ -41,7 +42,7 @@ class HangupTests(SynchronousTestCase):
             loads.append(1)
             load()
 
-        mind_hangup(reactor, "hras", counted, Logger("test", observer=events.append))
+        mind_hangup(reactor, "hras", counted, Logger("test", observer=events.append), renew)
         os.kill(os.getpid(), signal.SIGHUP)
         self.assertEqual((len(reactor.waiting), loads), (1, []))
         reactor.waiting.pop()()
@@ -54,12 +55,26 @@ class HangupTests(SynchronousTestCase):
             self.said(lambda: None), ["hras.reload the file is correct; a restart makes changes count"]
         )
 
+    def test_renewed(self) -> None:
+        """Certificates are renewed once the file is right; one that cannot be used is told."""
+        renewed: list[int] = []
+        self.said(lambda: None, lambda: renewed.append(1))
+        self.assertEqual(renewed, [1])
+
+        def refuse() -> None:
+            raise TlsError("/etc/sofw/key.pem", "key values mismatch")
+
+        self.assertEqual(
+            self.said(lambda: None, refuse),
+            ["hras.reload nothing is changed: /etc/sofw/key.pem cannot be used: key values mismatch"],
+        )
+
     def test_wrong(self) -> None:
-        """A wrong file is told with its error."""
+        """A wrong file is told with its error, and nothing is renewed."""
 
         def wrong() -> None:
             raise ConfigError("/etc/sofw/hras.toml", "sip.port", "0 is not allowed")
 
         complaint = "/etc/sofw/hras.toml: sip.port: 0 is not allowed"
         expected = f"hras.reload the file is wrong, nothing is changed: {complaint}"
-        self.assertEqual(self.said(wrong), [expected])
+        self.assertEqual(self.said(wrong, lambda: self.fail("renewed")), [expected])

@@ -16,6 +16,7 @@ from sofw.sip.uri import Uri, parse_uri
 
 KEY = b"k" * 32
 US = Interface(OUTSIDE, "203.0.113.10", 5060)
+SECURE = Interface(OUTSIDE, "203.0.113.10", 5060, 5062)
 
 
 def request(*headers: tuple[str, str], method: str = "INVITE", uri: str = "sip:bob@example.com") -> Request:
@@ -55,9 +56,36 @@ class Interfaces(SynchronousTestCase):
                 "<sip:t@[2001:db8::1]:5070;transport=tcp;lr>",
             ),
         ]
+        cases.append(
+            (
+                SECURE,
+                Transport.TLS,
+                "SIP/2.0/TLS 203.0.113.10:5062;branch=b;rport",
+                "<sip:t@203.0.113.10:5062;transport=tls;lr>",
+            )
+        )
         for interface, transport, via, record_route in cases:
             self.assertEqual(interface.via(transport, "b"), via)
             self.assertEqual(interface.record_route("t", transport), record_route)
+
+    def test_secure_record_route(self) -> None:
+        """sips with the port for TLS, whatever the transport; on a leg without TLS there is no such thing."""
+        for transport in Transport:
+            self.assertEqual(SECURE.record_route("t", transport, True), "<sips:t@203.0.113.10:5062;lr>")
+        self.assertEqual(US.record_route("t", Transport.UDP, True), "<sip:t@203.0.113.10:5060;lr>")
+
+    def test_is_secure(self) -> None:
+        """A sips Request-URI or first Route (§16.6 step 4)."""
+        cases = [
+            ("sip:far.org;transport=tls", (), False),
+            ("sips:far.org", (), True),
+            ("sips:far.org", ("<sip:next.org;lr>",), True),
+            ("sip:far.org", ("<sips:next.org;lr>",), True),
+            ("sip:far.org", ("<sip:next.org;lr>", "<sips:then.org;lr>"), False),
+        ]
+        for uri, routes, expected in cases:
+            with self.subTest(uri=uri, routes=routes):
+                self.assertEqual(proxy.is_secure(uri, routes), expected)
 
     def test_is_at(self) -> None:
         """Host without regard to case, port with its default."""
@@ -74,6 +102,14 @@ class Interfaces(SynchronousTestCase):
             with self.subTest(uri):
                 self.assertEqual(US.is_at(parse_uri(uri)), expected)
         self.assertTrue(Interface(OUTSIDE, "Sip.Example.COM", 5060).is_at(parse_uri("sip:sip.example.com")))
+        for uri, expected in (
+            ("sips:203.0.113.10:5062", True),
+            ("sip:203.0.113.10:5062;transport=tls", True),
+            ("sip:203.0.113.10", True),
+            ("sips:203.0.113.10", False),
+        ):
+            with self.subTest(uri):
+                self.assertEqual(SECURE.is_at(parse_uri(uri)), expected)
 
 
 class Check(SynchronousTestCase):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -28,6 +29,7 @@ from sofw.tunnel.exchange import (
     refusal_body,
     session_body,
     signed,
+    tls_capability,
 )
 from sofw.tunnel.rungs import Purpose
 
@@ -148,6 +150,27 @@ class BodyTests(SynchronousTestCase):
         """Any JSON is read or refused."""
         for reader in (read_hello, read_claim, read_challenge, read_session):
             self.assertRaises(ExchangeError, reader, json.dumps(value).encode())
+
+
+class TlsTests(SynchronousTestCase):
+    """SIP over TLS in the hello."""
+
+    def test_round_trip(self) -> None:
+        """The port; none when the hello does not say, or says nonsense."""
+        cases = [
+            ((), None),
+            (("video",), None),
+            (("video", tls_capability(5061)), 5061),
+            (("tls=0",), None),
+            (("tls=65536",), None),
+            (("tls=x",), None),
+            (("tls=",), None),
+        ]
+        for capabilities, port in cases:
+            with self.subTest(capabilities):
+                hello = evolve(HELLO, capabilities=capabilities)
+                claim = read_claim(claim_body(hello, NONCE, "challenge", PROOF))
+                self.assertEqual(claim.hello.tls_port, port)
 
 
 class PathTests(SynchronousTestCase):
