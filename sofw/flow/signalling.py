@@ -272,8 +272,9 @@ class Signalling:
         yield SaveBindings(aor, bindings)
         if {b.contact for b in before} != {b.contact for b in bindings}:
             yield Note("registered", (("aor", aor), ("flow", flow), ("contacts", len(bindings))))
-        contacts = tuple(("Contact", contact_value(binding, now)) for binding in bindings)
-        yield from self._respond(key, response_to(request, 200, None, self._fresh(), contacts), now)
+        headers = [("Contact", contact_value(binding, now)) for binding in bindings]
+        headers += [("Path", value) for value in request.headers.all("Path")]  # RFC 3327 §5.3
+        yield from self._respond(key, response_to(request, 200, None, self._fresh(), tuple(headers)), now)
 
     def _cancel(self, key: Hashable, request: Request, now: float) -> Iterator[Action]:
         """§9.2: 200 for the CANCEL itself, then the INVITE's branches are cancelled."""
