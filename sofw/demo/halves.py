@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,9 @@ class Half:
     def _answers(self, process: Process) -> bool:
         if not process.running:
             raise LocalError(f"{self.kind} ended at once:\n{process.tail()}")
-        return self.socket.exists()
+        with suppress(LocalError):
+            return bool(self.ask("status"))
+        return False
 
 
 def hras_settings(

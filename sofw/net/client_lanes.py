@@ -75,7 +75,7 @@ class ClientLanes:
 
     def wire(self) -> HttpWire:
         """A new connection, closed with the rest."""
-        self._wires.append(HttpWire(self.reactor, self._route))
+        self._wires.append(HttpWire(self.reactor, self._route, self.rung.persistent))
         return self._wires[-1]
 
     def path(self, purpose: Purpose, part: int = 0) -> str:

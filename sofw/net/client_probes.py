@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import count
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -30,6 +31,7 @@ class Probes:
         self._run = run
         self._wires: list[HttpWire] = []
         self._requests: list[Deferred[Any]] = []
+        self._reports = count(1)
         self._trials = {number: rung for number, rung in enumerate(LADDER, 1) if streams_up(rung)}
 
     async def run(self) -> Findings | None:
@@ -39,9 +41,12 @@ class Probes:
             ticks = self._start_ticks()
             for number, rung in self._trials.items():
                 self._start_trial(number, rung)
+            short = self._wire()
+            first = Deferred.fromCoroutine(self._report(short, ASK_AFTER))
             await deferLater(self._reactor, ASK_AFTER)
+            await first
             left = LIMIT - (self._reactor.seconds() - began)
-            report = await self._report(max(0.0, left))
+            report = await self._report(short, max(0.0, left))
             left = LIMIT - (self._reactor.seconds() - began)
             await ticks.wait(self._reactor, max(0.0, left))
         finally:
@@ -49,9 +54,9 @@ class Probes:
         if report is None and not ticks.times:
             return None
         streaming = read_report(report or b"")
-        return Findings(
-            ticks.found(), frozenset(rung for number, rung in self._trials.items() if number in streaming)
-        )
+        up = frozenset(rung for number, rung in self._trials.items() if number in streaming)
+        # Since the first of the two answers there was time to notice that its connection was closed.
+        return Findings(ticks.found(), up, persistent=short.connections == 1)
 
     def _start_ticks(self) -> _Ticks:
         ticks = _Ticks(self._reactor)
@@ -70,10 +75,10 @@ class Probes:
             if count < TICKS:
                 self._reactor.callLater(INTERVAL, self._tick, b"", consumer, count + 1)
 
-    async def _report(self, limit: float) -> bytes | None:
-        path = self._path(Purpose.REPORT, 0)
+    async def _report(self, wire: HttpWire, limit: float) -> bytes | None:
+        path = self._path(Purpose.REPORT, next(self._reports))
         try:
-            answer = await self._wire().exchange("GET", path, {"Cache-Control": "no-store"}, None, limit)
+            answer = await wire.exchange("GET", path, {"Cache-Control": "no-store"}, None, limit)
         except CancelledError:
             raise
         except Exception:

@@ -59,16 +59,18 @@ class Answer:
 
 
 class HttpWire:
-    """Requests to HRAS, one after the other on one connection.
+    """Requests to HRAS, one after the other on one connection; without `persistent`, each on its own.
 
-    `transport` is that of the latest connection. Raises LocalError for a URL that is not http.
+    `transport` is that of the latest connection, and `connections` how many there were. Raises LocalError for
+    a URL that is not http.
     """
 
-    def __init__(self, reactor: Any, route: Route) -> None:
+    def __init__(self, reactor: Any, route: Route, persistent: bool = True) -> None:
         self.transport: Any = None
+        self.connections = 0
         self._reactor = reactor
         self._base = route.hras.rstrip("/")
-        self._pool = HTTPConnectionPool(reactor, persistent=True)
+        self._pool = HTTPConnectionPool(reactor, persistent)
         # A request that is sent twice would be a replay.
         self._pool.retryAutomatically = False
         # Below what anybody on the way keeps: a request must not meet a connection that is being closed.
@@ -215,6 +217,7 @@ class _Tuned:
     def _connected(self, protocol: Any) -> Any:
         tune(protocol.transport)
         self._wire.transport = protocol.transport
+        self._wire.connections += 1
         return protocol
 
 

@@ -88,7 +88,8 @@ class TunnelClient(Service):
         self._reactor = reactor
         self._settings = settings
         self._listener = listener
-        self._wire = HttpWire(reactor, settings.route)
+        # Whether the way lets a second request pass on a connection is not known yet.
+        self._wire = HttpWire(reactor, settings.route, persistent=False)
         self._ladder = Ladder(reactor, settings.route, settings.memory, settings.rung)
         self._end: TunnelEnd | None = None
         self._lanes: ClientLanes | None = None

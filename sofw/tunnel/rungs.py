@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Set
 from enum import Enum
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 #: Sent with everything that carries frames: nobody on the way shall keep it, look into it or gather it.
 STREAM_HEADERS = (
@@ -63,13 +63,15 @@ class Downward(Enum):
 class Rung:
     """A way of carrying a tunnel. An upward stream begins with `pad` bytes that say nothing.
 
-    Some proxies let a body pass only after so many bytes, and everything behind them at once.
+    Some proxies let a body pass only after so many bytes, and everything behind them at once. Some close each
+    connection after its request: without `persistent` short requests have one each.
     """
 
     name: str
     up: Upward
     down: Downward
     pad: int = 0
+    persistent: bool = True
 
 
 #: The papers' form: the answer to a GET streams down, the chunked body of a POST streams up.
@@ -84,16 +86,30 @@ POSTS = Rung("posts", Upward.POSTS, Downward.STREAM)
 HELD = Rung("held", Upward.POSTS, Downward.HELD)
 #: For proxies that allow few requests at a time, or none that lasts.
 POLLS = Rung("polls", Upward.POLLS, Downward.POLLS)
+#: The same for proxies that close each connection after its request.
+POSTS_EACH = evolve(POSTS, name="posts-each", persistent=False)
+HELD_EACH = evolve(HELD, name="held-each", persistent=False)
+POLLS_EACH = evolve(POLLS, name="polls-each", persistent=False)
 #: All rungs, best first.
-LADDER = (STREAMS, STREAMS_16K, STREAMS_64K, LENGTH, POSTS, HELD, POLLS)
+LADDER = (
+    *(STREAMS, STREAMS_16K, STREAMS_64K, LENGTH),
+    *(POSTS, POSTS_EACH, HELD, HELD_EACH, POLLS, POLLS_EACH),
+)
 
 
 @frozen
 class Findings:
-    """What passes: how frames may come down, and the rungs whose endless body streams up."""
+    """What passes: how frames may come down, the rungs whose endless body streams up, second requests."""
 
     down: Set[Downward]
     up: Set[Rung]
+    persistent: bool = True
+
+    def allow(self, rung: Rung) -> bool:
+        """Whether everything that the rung needs passes; polls pass wherever short requests do."""
+        if rung.down not in self.down and rung.down is not Downward.POLLS:
+            return False
+        return rung in self.up if streams_up(rung) else self.persistent or not rung.persistent
 
 
 def streams_up(rung: Rung) -> bool:
@@ -102,11 +118,8 @@ def streams_up(rung: Rung) -> bool:
 
 
 def best_rung(findings: Findings, avoid: Set[Rung] = frozenset()) -> Rung:
-    """The best rung that carries a tunnel there, except some; polls pass wherever short requests do."""
-    for rung in LADDER:
-        if rung not in avoid and rung.down in findings.down and (rung in findings.up or not streams_up(rung)):
-            return rung
-    return POLLS
+    """The best rung that carries a tunnel there, except some; the last carries it if any does."""
+    return next((rung for rung in LADDER if rung not in avoid and findings.allow(rung)), LADDER[-1])
 
 
 def rung_named(name: object) -> Rung | None:

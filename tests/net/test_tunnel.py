@@ -245,7 +245,7 @@ class ProxyTests(TunnelCase):
         client.send(sip("a"))
         await self.hras.until("up", "a")
         methods = sorted(head.split()[0] for head in self.proxy.requests)
-        self.assertEqual(methods, [b"GET", b"POST", b"POST"])
+        self.assertEqual(methods, [b"GET", b"POST", b"POST", b"POST"])
         for head in self.proxy.requests:
             self.assertNotIn(b"expect", head.lower())
 

@@ -222,7 +222,7 @@ class _Outer(Protocol):
         self._inner.transport.write(data)
 
     def connectionLost(self, reason: Any = connectionDone) -> None:
-        self._inner.transport.abortConnection()
+        self._inner.transport.loseConnection()
 
 
 class RawRequest(Protocol):

@@ -7,11 +7,14 @@ from twisted.trial.unittest import SynchronousTestCase
 from sofw.tunnel.backoff import Backoff
 from sofw.tunnel.rungs import (
     HELD,
+    HELD_EACH,
     LADDER,
     LENGTH,
     METHODS,
     POLLS,
+    POLLS_EACH,
     POSTS,
+    POSTS_EACH,
     STREAMS,
     STREAMS_16K,
     STREAMS_64K,
@@ -39,9 +42,13 @@ CHOICES: list[tuple[Findings, frozenset[Rung], Rung]] = [
     (Findings(ALL, NONE), NONE, POSTS),
     (Findings(frozenset({Downward.HELD}), UPLOADS), NONE, HELD),
     (Findings(frozenset({Downward.HELD}), NONE), NONE, HELD),
-    (Findings(frozenset({Downward.HELD}), NONE), frozenset({HELD}), POLLS),
+    (Findings(frozenset({Downward.HELD}), NONE), frozenset({HELD, HELD_EACH}), POLLS),
     (Findings(frozenset(), UPLOADS), NONE, POLLS),
-    (Findings(frozenset(), NONE), frozenset(LADDER), POLLS),
+    (Findings(frozenset(), NONE), frozenset(LADDER), POLLS_EACH),
+    (Findings(ALL, UPLOADS, persistent=False), NONE, STREAMS),
+    (Findings(ALL, NONE, persistent=False), NONE, POSTS_EACH),
+    (Findings(frozenset({Downward.HELD}), NONE, persistent=False), NONE, HELD_EACH),
+    (Findings(frozenset(), NONE, persistent=False), NONE, POLLS_EACH),
 ]
 
 
