@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from attrs import frozen
+from attrs import field, frozen
 from twisted.internet.defer import Deferred, TimeoutError
 from twisted.internet.endpoints import HostnameEndpoint
 from twisted.internet.interfaces import IStreamClientEndpoint
@@ -20,6 +19,8 @@ from zope.interface import implementer
 
 from sofw.errors import LocalError
 from sofw.net.sockets import tune
+from sofw.tunnel.courtesy import USER_AGENT, Courtesy
+from sofw.tunnel.login import Login
 from sofw.tunnel.parts import MAX_PART
 
 #: Seconds for a connection to be made.
@@ -30,18 +31,25 @@ KEPT = 30
 ANSWER_LIMIT = 15
 #: The same for a part of a lane: HRAS may hold its answer for 25 s.
 PART_LIMIT = 40
+#: Proxy Authentication Required.
+LOGIN_WANTED = 407
+#: How often a request is sent at the most: a proxy asks for the login, and finds the nonce stale.
+MOST_SENT = 3
 #: Bytes of the answer to a short request that are read; HRAS's own are far shorter.
 MAX_ANSWER = 65536
 
 
 @frozen
 class Route:
-    """The way to HRAS: its URL, and the URL and login of a web proxy ("" for none)."""
+    """The way to HRAS: its URL, the URL of a web proxy ("" for none) and the login there.
+
+    Login and courtesy are shared by all connections that take this way.
+    """
 
     hras: str
     proxy: str = ""
-    proxy_user: str = ""
-    proxy_password: str = ""
+    login: Login | None = None
+    courtesy: Courtesy = field(factory=Courtesy)
 
     @property
     def name(self) -> str:
@@ -75,7 +83,8 @@ class HttpWire:
         self._pool.retryAutomatically = False
         # Below what anybody on the way keeps: a request must not meet a connection that is being closed.
         self._pool.cachedConnectionTimeout = KEPT
-        self._headers = _login(route)
+        self._login = route.login if route.proxy else None
+        self._courtesy = route.courtesy
         nearest = _Tuned(self, _endpoint(reactor, route.proxy or route.hras))
         if route.proxy:
             self._agent: Any = ProxyAgent(nearest, reactor, self._pool)
@@ -83,11 +92,11 @@ class HttpWire:
             self._agent = Agent.usingEndpointFactory(reactor, _Always(nearest), self._pool)
 
     def request(self, method: str, path: str, headers: Mapping[str, str], body: Any = None) -> Deferred[Any]:
-        """Send a request; fires with Twisted's response as soon as its headers are there."""
-        fields = Headers({name: [value] for name, value in {**headers, **self._headers}.items()})
-        uri = f"{self._base}{path}".encode()
-        sent: Deferred[Any] = self._agent.request(method.encode(), uri, fields, body)
-        return sent
+        """Send a request; fires with Twisted's response as soon as its headers are there.
+
+        It waits for its turn, and logs in at the proxy; then the body is begun anew, and must allow that.
+        """
+        return Deferred.fromCoroutine(self._request(method, f"{self._base}{path}", headers, body))
 
     async def ask(self, path: str, body: bytes) -> Answer:
         """POST a small body and read the answer, in limited time."""
@@ -115,6 +124,45 @@ class HttpWire:
         if self.transport is not None:
             self.transport.abortConnection()
             self.transport = None
+
+    async def _request(self, method: str, uri: str, headers: Mapping[str, str], body: Any) -> Any:
+        for _ in range(MOST_SENT):
+            said = self._login.header(method, uri) if self._login is not None else None
+            response = await self._send(method, uri, headers, body, said)
+            if self._login is None or not await self._is_to_log_in(self._login, response, said):
+                break
+        return response
+
+    async def _send(
+        self, method: str, uri: str, headers: Mapping[str, str], body: Any, said: str | None
+    ) -> Any:
+        """Send it once, when its time has come."""
+        clock = self._reactor
+        while (pause := self._courtesy.wait(clock.seconds())) > 0:
+            await deferLater(clock, pause)
+        self._courtesy.sent(clock.seconds())
+        fields = Headers({name: [value] for name, value in headers.items()})
+        fields.setRawHeaders("User-Agent", [USER_AGENT])
+        if said is not None:
+            fields.setRawHeaders("Proxy-Authorization", [said])
+        response = await self._agent.request(method.encode(), uri.encode(), fields, body)
+        self._courtesy.answered(response.code, _first(response, "retry-after"), clock.seconds())
+        return response
+
+    async def _is_to_log_in(self, login: Login, response: Any, said: str | None) -> bool:
+        """Tell the login what the proxy answered; whether to ask again."""
+        info = _first(response, "proxy-authentication-info")
+        if info is not None:
+            login.next_nonce(info)
+        if response.code != LOGIN_WANTED:
+            return False
+        challenges = response.headers.getRawHeaders("proxy-authenticate", [])
+        if not login.challenged(challenges, said):
+            return False
+        await read_body(response)
+        # A body without end may still be under way on this connection.
+        self.close()
+        return True
 
     async def _ask(self, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
         response = await self.request("POST", path, headers, SmallBody(body))
@@ -244,12 +292,9 @@ def _endpoint(reactor: Any, url: str) -> HostnameEndpoint:
     return HostnameEndpoint(reactor, host, port, timeout=CONNECT_LIMIT)
 
 
-def _login(route: Route) -> dict[str, str]:
-    """Basic login at the proxy (RFC 7617), sent with each request so that none is refused first."""
-    if not (route.proxy and route.proxy_user):
-        return {}
-    pair = f"{route.proxy_user}:{route.proxy_password}".encode()
-    return {"Proxy-Authorization": f"Basic {b64encode(pair).decode()}"}
+def _first(response: Any, name: str) -> str | None:
+    values = response.headers.getRawHeaders(name)
+    return str(values[0]) if values else None
 
 
 def explain(error: BaseException) -> str:

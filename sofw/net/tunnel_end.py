@@ -9,12 +9,15 @@ from typing import Any, Protocol
 from twisted.logger import Logger
 
 from sofw.errors import LocalError
+from sofw.tunnel.bucket import Bucket
 from sofw.tunnel.exchange import Hello
 from sofw.tunnel.frame import Decoder, Frame, FrameError
 from sofw.tunnel.link import Deliver, Down, DropLanes, Link, Output, State, TunnelListener, Up
 
 #: Bytes of a chunk: what a proxy forwards in one go (perf: chunks of up to 64 KiB cost the least).
 CHUNK = 65536
+#: The same below a ceiling of bytes per second: voice must not wait long behind one write.
+SMALL_CHUNK = 2048
 #: Seconds an ack waits for a frame to go with: without one it would cost both halves a turn of its own.
 #: Until then the peer keeps what it may have to send again, of which it has room for seconds.
 ACK_DELAY = 0.05
@@ -29,6 +32,25 @@ class Sender(Protocol):
 
     def write(self, data: bytes) -> None:
         """Send whole frames, not empty."""
+
+
+class Metered:
+    """A sender below a ceiling of bytes per second."""
+
+    def __init__(self, sender: Sender, ceiling: Bucket, seconds: Callable[[], float]) -> None:
+        self._sender = sender
+        self._ceiling = ceiling
+        self._seconds = seconds
+
+    @property
+    def writable(self) -> bool:
+        """Whether a write would leave at once, and may."""
+        return self._sender.writable and not self._ceiling.wait(self._seconds())
+
+    def write(self, data: bytes) -> None:
+        """Send whole frames, not empty."""
+        self._ceiling.spend(len(data), self._seconds())
+        self._sender.write(data)
 
 
 class TunnelEnd:
@@ -56,6 +78,8 @@ class TunnelEnd:
         self._drop_lanes = drop_lanes
         self._media = partial(listener.media, leg)
         self._lane: Sender | None = None
+        rate = hello.bytes_per_second
+        self._ceiling = Bucket(rate, rate / 4) if rate else None
         self._decoder = Decoder()
         self._timer: Any = None
         self._leaving: Any = None
@@ -82,7 +106,7 @@ class TunnelEnd:
 
     def sending_opened(self, lane: Sender) -> None:
         """The lane to send on is there."""
-        self._lane = lane
+        self._lane = lane if self._ceiling is None else Metered(lane, self._ceiling, self._reactor.seconds)
         self._perform(self._link.sending_opened(self._reactor.seconds()))
 
     def receiving_opened(self) -> None:
@@ -177,16 +201,22 @@ class TunnelEnd:
             lane.write(batch)
         else:
             outbox.put_media(batch, packets, self._reactor.seconds())
+            if self._ceiling is not None:
+                self.pump()
 
     def pump(self) -> None:
         """Write what may leave, while the lane takes it."""
         self._stop_leaving()
         outbox = self._link.outbox
         while self._lane is not None and self._lane.writable and not outbox.empty:
-            data = outbox.take(self._reactor.seconds(), CHUNK)
+            data = outbox.take(self._reactor.seconds(), CHUNK if self._ceiling is None else SMALL_CHUNK)
             if data:
                 self._bytes_out += len(data)
                 self._lane.write(data)
+        if self._ceiling is not None and not outbox.empty:
+            wait = self._ceiling.wait(self._reactor.seconds())
+            if wait > 0:
+                self._leave(wait)
 
     def status(self, rung: str, lanes: int) -> dict[str, object]:
         """The state of this tunnel for the operator; `since` is when the session began."""

@@ -6,9 +6,12 @@ are tested against them.
 
 from __future__ import annotations
 
+from urllib.parse import unquote, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
 from attrs import field, frozen
 
-from sofw.address import Transport
+from sofw.address import Transport, bracketed
 from sofw.errors import ConfigError
 from sofw.net.tls import TlsFiles
 from sofw.service import kinds
@@ -122,11 +125,23 @@ class ControlConfig:
 
 @frozen
 class ProxyConfig:
-    """The web proxy between HRAC and HRAS; `user` is "" when it wants no login."""
+    """The web proxy between HRAC and HRAS; `user` is "" when it wants no login.
+
+    `password` is what stood in `password_file` ("" for none), which may change later.
+    """
 
     url: str
     user: str
     password: str = field(repr=False)
+    password_file: str = ""
+
+
+@frozen
+class LimitsConfig:
+    """Ceilings of what the tunnel takes of the network it is a guest in; 0 for none."""
+
+    requests_per_second: float
+    bytes_per_second: int
 
 
 @frozen
@@ -159,6 +174,7 @@ class HracConfig:
     proxy: ProxyConfig | None
     sip: SipConfig
     media: MediaConfig
+    limits: LimitsConfig
     state: StateConfig
     control: ControlConfig
     tls: TlsFiles | None
@@ -220,6 +236,8 @@ HRAC_OPTIONS = (
     *_sip_options("192.168.1.10"),
     *TLS_OPTIONS,
     *_MEDIA_OPTIONS,
+    Option("limits.requests_per_second", kinds.RATE, 0),
+    Option("limits.bytes_per_second", kinds.BANDWIDTH, 0),
     Option("state.directory", kinds.PATH, "/var/lib/sofw"),
     Option("control.socket", kinds.PATH, "/run/sofw/hrac.sock"),
     Option("control.group", kinds.NAME, ""),
@@ -262,6 +280,7 @@ def load_hrac(path: str = HRAC_FILE) -> HracConfig:
         proxy=_proxy(path, values),
         sip=SipConfig(**section(values, "sip")),
         media=MediaConfig(**section(values, "media")),
+        limits=LimitsConfig(**section(values, "limits")),
         state=StateConfig(**section(values, "state")),
         control=ControlConfig(**section(values, "control")),
         tls=tls_files(path, values),
@@ -291,7 +310,29 @@ def _proxy(path: str, values: Values) -> ProxyConfig | None:
         raise ConfigError(path, "proxy.user", "holds a colon, which a Basic login cannot carry (RFC 7617 §2)")
     if proxy["password"] and proxy["password_file"]:
         raise ConfigError(path, "proxy.password", "give either password or password_file, not both")
-    return ProxyConfig(proxy["url"], proxy["user"], _secret(path, values, "proxy.password"))
+    url, user = proxy["url"], proxy["user"]
+    password = _secret(path, values, "proxy.password")
+    if url != kinds.ENVIRONMENT:
+        return ProxyConfig(url, user, password, proxy["password_file"])
+    found = _read_environment(path, values["hras"])
+    if found is None:
+        return None
+    return found if not user else ProxyConfig(found.url, user, password, proxy["password_file"])
+
+
+def _read_environment(path: str, hras: str) -> ProxyConfig | None:
+    """The proxy that `http_proxy` names, unless `no_proxy` leaves out HRAS; as curl and others read them."""
+    named = getproxies().get("http", "")
+    if not named or proxy_bypass(urlsplit(hras).netloc):
+        return None
+    try:
+        parts = urlsplit(named if "://" in named else f"http://{named}")
+        port = f":{parts.port}" if parts.port else ":80"
+        url = kinds.PROXY_URL.read(f"{parts.scheme}://{bracketed(parts.hostname or '')}{port}")
+    except ValueError:
+        problem = "http_proxy in the environment is not of the form http://host:port"
+        raise ConfigError(path, "proxy.url", problem) from None
+    return ProxyConfig(url, unquote(parts.username or ""), unquote(parts.password or ""))
 
 
 def _refuse_without(path: str, given: Values, needed: str, names: tuple[str, ...]) -> None:

@@ -22,7 +22,7 @@ from sofw.service.hangup import mind_hangup
 from sofw.service.options import HracOptions as Options
 from sofw.service.options import one_line_errors
 from sofw.service.sip import listen, refused, sip_sockets
-from sofw.tunnel.exchange import tls_capability
+from sofw.tunnel.exchange import ceiling_capability, tls_capability
 from sofw.tunnel.frame import Frame
 from sofw.tunnel.link import Hello
 
@@ -148,14 +148,18 @@ class Hrac(Service):
 
 
 def _tunnel_settings(config: HracConfig) -> TunnelSettings:
-    media, proxy, secure_port = config.media, config.proxy, config.sip.secure_port
+    media, proxy, limits = config.media, config.proxy, config.limits
+    secure_port, ceiling = config.sip.secure_port, limits.bytes_per_second
     hello = Hello(
         site=config.site,
         address=Address(config.sip.address, config.sip.port),
         first_port=media.first_port,
         last_port=media.last_port,
         media_host=media.address,
-        capabilities=(tls_capability(secure_port),) if secure_port else (),
+        capabilities=(
+            *((tls_capability(secure_port),) if secure_port else ()),
+            *((ceiling_capability(ceiling),) if ceiling else ()),
+        ),
     )
     return TunnelSettings(
         hras=config.hras,
@@ -164,5 +168,7 @@ def _tunnel_settings(config: HracConfig) -> TunnelSettings:
         proxy=proxy.url if proxy else "",
         proxy_user=proxy.user if proxy else "",
         proxy_password=proxy.password if proxy else "",
+        proxy_password_file=proxy.password_file if proxy else "",
+        requests_per_second=limits.requests_per_second,
         memory=config.state.rungs,
     )

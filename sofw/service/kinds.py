@@ -18,6 +18,8 @@ from sofw.sip.uri import Uri, parse_uri
 
 #: A secret shorter than this could be guessed by trying; `sofw site add` makes 43 characters.
 SECRET_LENGTH = 16
+#: In place of the address of a web proxy: what the environment says.
+ENVIRONMENT = "environment"
 
 
 def _text(allowed: str, holds: Callable[[str], bool], secret: bool = False) -> Kind:
@@ -71,6 +73,19 @@ def _read_switch(value: Any) -> bool:
     return value
 
 
+def _ceiling(kind: Kind, unit: str) -> Kind:
+    """The same kind, or 0 for no ceiling."""
+    return Kind(f"{kind.allowed}{unit}, or 0 for none", lambda value: kind.read(value) if value else 0, False)
+
+
+def _read_rate(value: Any) -> float:
+    if type(value) not in (int, float):
+        raise TypeError
+    if not 0.2 <= value <= 10000:
+        raise ValueError
+    return float(value)
+
+
 def _list(allowed: str, read_one: Callable[[Any], Any], least: int = 1) -> Kind:
     """A kind of list: at least so many, nothing twice."""
 
@@ -119,6 +134,8 @@ def _split_url(value: str) -> tuple[SplitResult, int | None]:
 
 
 def _read_proxy(value: Any) -> str:
+    if value == ENVIRONMENT:
+        return ENVIRONMENT
     url = _read_url(value)
     if urlsplit(url).port is None:
         raise ValueError
@@ -189,5 +206,9 @@ OPTIONAL_PATH = _optional(PATH)
 KEY_PAIRS = _list(
     'a list of entries of the form {certificate = "/path", key = "/path"}', _read_key_pair, least=0
 )
+#: A session takes some requests to begin with, and must be joined within seconds.
+RATE = _ceiling(Kind("a number from 0.2 to 10000", _read_rate), "")
+#: One call with G.711 takes 10 kB/s each way.
+BANDWIDTH = _ceiling(integer(8000, 10**9), " (bytes)")
 URL = Kind("an address of the form http://host or http://host:port", _read_url)
-PROXY_URL = _optional(Kind("an address of the form http://host:port", _read_proxy))
+PROXY_URL = _optional(Kind('an address of the form http://host:port, "environment"', _read_proxy))

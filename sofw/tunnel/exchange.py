@@ -40,6 +40,8 @@ _NUMBER_DIGITS = 12
 _MAX_SITE, _MAX_CAPABILITIES, _MAX_CAPABILITY = 63, 64, 64
 #: The capability of a half that speaks SIP over TLS: this, and the port.
 _TLS = "tls="
+#: The capability of a site that wants a ceiling: this, and the bytes per second each way.
+_CEILING = "bytes-per-second="
 _HEX = frozenset("0123456789abcdef")
 _PURPOSES = {purpose.value: purpose for purpose in Purpose}
 
@@ -66,9 +68,18 @@ class Hello:
     @property
     def tls_port(self) -> int | None:
         """HRAC's port for SIP over TLS; None when it has none, or is of an older release."""
-        found = [each.removeprefix(_TLS) for each in self.capabilities if each.startswith(_TLS)]
-        port = int(found[0]) if found and found[0].isdecimal() else 0
+        port = self._number(_TLS)
         return port if 0 < port < 65536 else None
+
+    @property
+    def bytes_per_second(self) -> int:
+        """The ceiling that the site wants for each direction of its tunnel; 0 for none."""
+        return self._number(_CEILING)
+
+    def _number(self, name: str) -> int:
+        """The number in the first capability that begins so; 0 for none."""
+        found = [each.removeprefix(name) for each in self.capabilities if each.startswith(name)]
+        return int(found[0]) if found and found[0].isdecimal() else 0
 
     def as_dict(self) -> dict[str, Any]:
         """The hello as a JSON object."""
@@ -108,6 +119,11 @@ class LaneRequest:
 def tls_capability(port: int) -> str:
     """What a hello says of SIP over TLS; `Hello.tls_port` reads it."""
     return f"{_TLS}{port}"
+
+
+def ceiling_capability(bytes_per_second: int) -> str:
+    """What a hello says of a ceiling; `Hello.bytes_per_second` reads it."""
+    return f"{_CEILING}{bytes_per_second}"
 
 
 def hello_body(site: str, nonce: str) -> bytes:

@@ -9,21 +9,55 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import deferLater
 from twisted.logger import capturedLogs, formatEvent
+from twisted.python.filepath import FilePath
 
 from sofw.address import OUTSIDE, Address
 from sofw.net import tunnel_client
-from sofw.net.tunnel_client import REFUSED_PAUSE, TunnelClient
+from sofw.net.tunnel_client import LOGIN_PAUSE, REFUSED_PAUSE, TunnelClient
 from sofw.net.tunnel_end import TunnelEnd
 from sofw.tunnel.backoff import Backoff
+from sofw.tunnel.exchange import HELLO_PATH
 from sofw.tunnel.frame import DataType, Frame, encode
 from sofw.tunnel.link import TUNNEL
-from tests.net.tunnels import HELLO, PASSWORD, PHONE, SITE, USER, TinyProxy, TunnelCase, awaited, sip
+from tests.net.tunnels import (
+    HELLO,
+    PASSWORD,
+    PHONE,
+    SITE,
+    USER,
+    DigestGate,
+    TinyProxy,
+    TunnelCase,
+    awaited,
+    sip,
+)
 
 VOICE = encode(Frame(DataType.MEDIA, PHONE, 20000, b"voice"))
-LONGEST = REFUSED_PAUSE.longest
+BUSY = b"HTTP/1.1 503 Busy\r\nRetry-After: 160\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
-class StraightTests(TunnelCase):
+class PauseCase(TunnelCase):
+    """Tests that watch how long an HRAC waits."""
+
+    def watch_pauses(self, client: TunnelClient) -> list[float]:
+        """The pauses that the client makes from now on; none of them of a second or more ever ends."""
+        pauses: list[float] = []
+
+        def rest(seconds: float) -> Deferred[None]:
+            pauses.append(seconds)
+            return Deferred() if seconds > 1 else deferLater(reactor, seconds)
+
+        self.patch(client, "_rest", rest)
+        return pauses
+
+    async def until_long(self, pauses: list[float], longest: float = REFUSED_PAUSE.longest) -> None:
+        """Wait for a pause of this length, give or take a quarter."""
+        while not pauses or pauses[-1] < longest * 0.75:
+            await deferLater(reactor, 0)
+        self.assertLessEqual(pauses[-1], longest * 1.25)
+
+
+class StraightTests(PauseCase):
     """Without a proxy."""
 
     @awaited
@@ -203,25 +237,8 @@ class StraightTests(TunnelCase):
         await self.hras.until("up", "a", "b")
         self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
 
-    def watch_pauses(self, client: TunnelClient) -> list[float]:
-        """The pauses that the client makes from now on; none of them of a second or more ever ends."""
-        pauses: list[float] = []
 
-        def rest(seconds: float) -> Deferred[None]:
-            pauses.append(seconds)
-            return Deferred() if seconds > 1 else deferLater(reactor, seconds)
-
-        self.patch(client, "_rest", rest)
-        return pauses
-
-    async def until_long(self, pauses: list[float]) -> None:
-        """Wait for the pause that follows a refusal."""
-        while not pauses or pauses[-1] < LONGEST * 0.75:
-            await deferLater(reactor, 0)
-        self.assertLessEqual(pauses[-1], LONGEST * 1.25)
-
-
-class ProxyTests(TunnelCase):
+class ProxyTests(PauseCase):
     """Through a web proxy that cuts, and wants a login."""
 
     def setUp(self) -> None:
@@ -244,27 +261,82 @@ class ProxyTests(TunnelCase):
         await gatherResults([self.hras.until("up"), self.hrac.until("up")])
         client.send(sip("a"))
         await self.hras.until("up", "a")
-        methods = sorted(head.split()[0] for head in self.proxy.requests)
-        self.assertEqual(methods, [b"GET", b"POST", b"POST", b"POST"])
+        methods = [head.split()[0] for head in self.proxy.requests]
+        self.assertEqual(sorted(methods), [b"GET", b"POST", b"POST", b"POST", b"POST"])
+        said = [b"Proxy-Authorization" in head for head in self.proxy.requests]
+        self.assertEqual(said, [False, True, True, True, True])
         for head in self.proxy.requests:
             self.assertNotIn(b"expect", head.lower())
+            self.assertIn(b"\r\nUser-Agent: SoFW/0.1 (+HRAC)\r\n", head + b"\r\n")
+        self.assertEqual(client.status()[0]["proxy_login"], "Basic")
+
+    @awaited
+    async def test_digest(self) -> None:
+        """Digest logins pass, also where a nonce is good for one request and the lanes meet a stale one."""
+        for uses in (1, 1000):
+            gate = self.proxy.gate = DigestGate(uses)
+            client = self.start()
+            await self.hras.when(lambda: self.hras.words().count("up") == 1)
+            client.send(sip("a"))
+            await self.hras.when(lambda: "a" in self.hras.words())
+            self.assertEqual((gate.wrong, client.status()[0]["proxy_login"]), (0, "Digest"))
+            await client.stopService()
+            self.hras.events.clear()
+        self.assertNotIn(b"Basic", b"".join(self.proxy.requests))
 
     @awaited
     async def test_wrong_login(self) -> None:
-        """A wrong login is not tried again soon: the account could be locked."""
-        client = self.start(proxy_password="wrong")
-        pauses: list[float] = []
-        rested: Deferred[None] = Deferred()
+        """A wrong login is said once and not again soon: the account could be locked. The log tells."""
+        self.patch(tunnel_client, "LOOK_EVERY", 3600.0)
+        gate = self.proxy.gate = DigestGate(1000)
+        with capturedLogs() as events:
+            client = self.start(proxy_password="wrong")
+            await self.until_long(self.watch_pauses(client), LOGIN_PAUSE.longest)
+        told = [formatEvent(event) for event in events if "proxy." in str(event.get("log_format"))]
+        self.assertEqual([line.split()[0] for line in told], ["proxy.refused"])
+        self.assertNotIn("wrong", told[0])
+        self.assertEqual((gate.wrong, len(self.proxy.requests)), (1, 2))
+        self.assertIn("refuses the login of clerk", str(client.status()[0]["problem"]))
 
-        def rest(seconds: float) -> Deferred[None]:
-            pauses.append(seconds)
-            rested.callback(None)
-            return Deferred()
+    @awaited
+    async def test_password_changes(self) -> None:
+        """Another password in the file is noticed; until then the refused one is not said again."""
+        self.patch(tunnel_client, "LOOK_EVERY", 0.01)
+        held = FilePath(self.mktemp())
+        held.setContent(b"wrong\n")
+        gate = self.proxy.gate = DigestGate(1000)
+        client = self.start(proxy_password_file=held.path)
+        while not client.status()[0].get("problem"):
+            await deferLater(reactor, 0.01)
+        await deferLater(reactor, 0.1)
+        self.assertEqual(gate.wrong, 1)
+        held.setContent(f"{PASSWORD}\n".encode())
+        await self.hras.until("up")
+        self.assertEqual(gate.wrong, 1)
 
-        self.patch(client, "_rest", rest)
-        await rested
-        self.assertGreaterEqual(pauses[0], LONGEST * 0.75)
-        self.assertEqual(len(self.proxy.requests), 1)
+    @awaited
+    async def test_password_changes_in_the_proxy(self) -> None:
+        """When the proxy refuses the lanes of a session, it is over, and the login is not tried again."""
+        self.patch(tunnel_client, "LOOK_EVERY", 3600.0)
+        gate = self.proxy.gate = DigestGate(1000)
+        client = self.start()
+        await self.hrac.until("up")
+        gate.password = "another"
+        pauses = self.watch_pauses(client)
+        self.proxy.cut()
+        await self.until_long(pauses, LOGIN_PAUSE.longest)
+        self.assertEqual(self.hrac.words(), ["up", "down"])
+        # Both lanes were asked for before either was refused.
+        self.assertLessEqual(gate.wrong, 2)
+
+    @awaited
+    async def test_asked_to_wait(self) -> None:
+        """Retry-After is obeyed, whoever says it, to the first request or to the lanes."""
+        for path in (HELLO_PATH.encode(), b"/1/"):
+            self.proxy.gate = lambda head, path=path: BUSY if path in head.split()[1] else b""
+            client = self.start()
+            await self.until_long(self.watch_pauses(client), 160)
+            await client.stopService()
 
     @awaited
     async def test_cut(self) -> None:

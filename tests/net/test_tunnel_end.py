@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from attrs import evolve
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
@@ -165,6 +166,37 @@ class EndTests(SynchronousTestCase):
         end.receiving_opened()
         end.sending_opened(FakeLane(end.pump))
         return end
+
+    def test_ceiling(self) -> None:
+        """Below a ceiling signalling waits for its turn and comes through whole, late media is dropped."""
+        hello = evolve(HELLO, capabilities=("bytes-per-second=8000",))
+        end = TunnelEnd(self.clock, Link(Role.SERVER, 0), "site", hello, self.told, self.dropped.append)
+        lane = FakeLane(end.pump)
+        end.receiving_opened()
+        end.sending_opened(lane)
+        end.received(encode(Frame(DataType.ACK, None, 0, bytes(15) + b"\1")))
+        self.clock.advance(5)
+        lane.taken()
+        sent, began = bytearray(), self.clock.seconds()
+        for number in range(100):
+            end.send_media(VOICE * 20, 20)
+            if number < 5:
+                end.send(sip("x" * 1000))
+            self.clock.advance(0.02)
+            sent += lane.taken()
+        self.assertLess(len(sent), 8000 * (self.clock.seconds() - began) + 2000 + 3000)
+        self.assertGreater(len(sent), 8000)
+        media: list[int] = []
+        frames = Decoder().feed(bytes(sent), lambda *_: media.append(1))
+        self.assertEqual(sum(frame == sip("x" * 1000) for frame in frames), 5)
+        self.assertEqual(len(media) + int(str(end.status("", 2)["media_dropped"])), 2000 - self.waiting(end))
+        self.assertGreater(len(media), 100)
+        end.abandon()
+
+    @staticmethod
+    def waiting(end: TunnelEnd) -> int:
+        """Packets that have neither left nor been dropped."""
+        return sum(packets for _, _, packets in end._link.outbox._media)
 
     def test_abandon(self) -> None:
         """A half that stops closes its lanes and tells nobody; no timer is left."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from collections.abc import Callable, Coroutine
 from functools import wraps
@@ -14,12 +15,14 @@ from twisted.internet.protocol import ClientFactory, Factory, Protocol, connecti
 from twisted.trial.unittest import TestCase
 
 from sofw.address import Address
+from sofw.credentials import ha1, response
 from sofw.net import tunnel_client
 from sofw.net.tunnel_client import TunnelClient, TunnelSettings
 from sofw.net.tunnel_server import TunnelServer
 from sofw.tunnel.backoff import Backoff
 from sofw.tunnel.frame import DataType, Frame
 from sofw.tunnel.link import Hello
+from sofw.tunnel.login import parse_challenges
 from sofw.tunnel.rungs import STREAMS
 
 SECRET = b"a secret of the right length ...."
@@ -27,6 +30,7 @@ SITE = "head-office"
 HELLO = Hello(SITE, Address("192.168.1.10", 5060), 20000, 29999, "192.168.1.10")
 PHONE = Address("192.168.1.20", 5062)
 USER, PASSWORD = "clerk", "open sesame"
+CHALLENGE = b"HTTP/1.1 407 Who are you\r\nProxy-Authenticate: %b\r\nContent-Length: 0\r\n\r\n"
 
 
 def sip(text: str) -> Frame:
@@ -141,13 +145,53 @@ class TunnelCase(TestCase):
         return client
 
 
+def basic_gate(head: bytes) -> bytes:
+    """Lets a Basic login pass; see TinyProxy."""
+    login = b64encode(f"{USER}:{PASSWORD}".encode())
+    passes = b"Proxy-Authorization: Basic " + login in head
+    return b"" if passes else CHALLENGE % b'Basic realm="proxy"'
+
+
+class DigestGate:
+    """Lets Digest logins pass whose nonce was used `uses` times at the most; see TinyProxy."""
+
+    def __init__(self, uses: int, password: str = PASSWORD) -> None:
+        self.password = password
+        self.wrong = 0
+        self._uses = uses
+        self._nonces: list[str] = []
+
+    def __call__(self, head: bytes) -> bytes:
+        """Judge the head of a request."""
+        said = re.search(r"(?i)^proxy-authorization: Digest (.*)$", head.decode(), re.MULTILINE)
+        if said is None:
+            return self._challenge()
+        given = parse_challenges([f"Digest {said[1].strip()}"])[0][1]
+        method, uri = head.decode().split()[:2]
+        secret = ha1(USER, "proxy", self.password, "MD5")
+        if given["uri"] != uri or given["response"] != response("MD5", secret, given, method, b""):
+            self.wrong += 1
+            return self._challenge()
+        fresh = given["nonce"] == self._nonces[-1] and int(given["nc"], 16) <= self._uses
+        return b"" if fresh else self._challenge(b", stale=true")
+
+    def _challenge(self, more: bytes = b"") -> bytes:
+        self._nonces.append(f"n{len(self._nonces)}")
+        nonce = self._nonces[-1].encode()
+        return CHALLENGE % (b'Digest realm="proxy", qop="auth", nonce="%b"%b' % (nonce, more))
+
+
 class TinyProxy(Factory):
-    """A web proxy without CONNECT that wants a Basic login. `connections` are those of the moment."""
+    """A web proxy without CONNECT. `connections` are those of the moment.
+
+    `gate(head)` gives the answer for a request that does not pass, b"" for one that does.
+    """
 
     noisy = False
 
-    def __init__(self, origin: int) -> None:
+    def __init__(self, origin: int, gate: Callable[[bytes], bytes] = basic_gate) -> None:
         self.origin = origin
+        self.gate = gate
         self.connections: list[_Inner] = []
         self.requests: list[bytes] = []
 
@@ -174,9 +218,8 @@ class _Inner(Protocol):
         self._proxy.connections.append(self)
 
     def dataReceived(self, data: bytes) -> None:
-        data = data.replace(b"http://127.0.0.1:%d/" % self._proxy.origin, b"/")
         if self.outer is not None:
-            self.outer.transport.write(data)
+            self.outer.transport.write(self._as_origin(data))
             return
         self._waiting += data
         if not self._head and b"\r\n\r\n" in self._waiting:
@@ -195,12 +238,15 @@ class _Inner(Protocol):
             outer.transport.abortConnection()
             return
         self.outer = outer
-        outer.transport.write(self._waiting)
+        outer.transport.write(self._as_origin(self._waiting))
+
+    def _as_origin(self, data: bytes) -> bytes:
+        return data.replace(b" http://127.0.0.1:%d/" % self._proxy.origin, b" /", 1)
 
     def _admit(self) -> None:
-        login = b64encode(f"{USER}:{PASSWORD}".encode())
-        if b"Proxy-Authorization: Basic " + login not in self._head:
-            self.transport.write(b"HTTP/1.1 407 Who are you\r\nContent-Length: 0\r\n\r\n")
+        refusal = self._proxy.gate(self._head)
+        if refusal:
+            self.transport.write(refusal)
             self.transport.loseConnection()
             return
         factory = ClientFactory()

@@ -321,7 +321,29 @@ class HracTests(ConfigCase):
         held = self.write("pass word\nrest\n")
         wanted = ProxyConfig("http://proxy:3128", "sofw", "pass word")
         self.assertEqual(load_hrac(self.write(login + 'password = "pass word"\n')).proxy, wanted)
+        wanted = ProxyConfig("http://proxy:3128", "sofw", "pass word", held)
         self.assertEqual(load_hrac(self.write(login + f'password_file = "{held}"\n')).proxy, wanted)
+
+    def test_proxy_of_the_environment(self) -> None:
+        """The usual variables name the proxy and its login; the file's login goes before theirs."""
+        plain, mine = '[proxy]\nurl = "environment"\n', 'user = "me"\npassword = "mine"\n'
+        cases = [
+            ({}, plain, None),
+            ({"http_proxy": "http://p:3128/"}, plain, ProxyConfig("http://p:3128", "", "")),
+            ({"HTTP_PROXY": "p"}, plain, ProxyConfig("http://p:80", "", "")),
+            ({"http_proxy": "http://u%40x:a%3Ab@p:1"}, plain, ProxyConfig("http://p:1", "u@x", "a:b")),
+            ({"http_proxy": "http://u:p@p:1"}, plain + mine, ProxyConfig("http://p:1", "me", "mine")),
+            ({"http_proxy": "http://p:1", "no_proxy": "x,203.0.113.10"}, plain, None),
+            ({"http_proxy": "http://[2001:db8::1]:1"}, plain, ProxyConfig("http://[2001:db8::1]:1", "", "")),
+            ({"http_proxy": "http://p:1"}, "", None),
+            ({"https_proxy": "http://p:1"}, plain, None),
+        ]
+        for variables, text, wanted in cases:
+            self.patch(os, "environ", variables)
+            self.assertEqual(load_hrac(self.write(HRAC_LEAST + text)).proxy, wanted, variables)
+        for bad in ("socks5://p:1", "http://", "http://p:99999", "http://p:x"):
+            self.patch(os, "environ", {"http_proxy": bad})
+            self.refused(load_hrac, HRAC_LEAST + plain, "proxy.url", "http_proxy")
 
     def test_secret_file(self) -> None:
         """The secret may stand in the first line of a file of its own."""

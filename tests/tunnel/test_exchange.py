@@ -16,6 +16,7 @@ from sofw.tunnel.exchange import (
     ExchangeError,
     Hello,
     LaneRequest,
+    ceiling_capability,
     challenge_body,
     claim_body,
     hello_body,
@@ -171,6 +172,21 @@ class TlsTests(SynchronousTestCase):
                 hello = evolve(HELLO, capabilities=capabilities)
                 claim = read_claim(claim_body(hello, NONCE, "challenge", PROOF))
                 self.assertEqual(claim.hello.tls_port, port)
+
+
+class CeilingTests(SynchronousTestCase):
+    """What a site wants its tunnel to take at the most."""
+
+    def test_ceiling(self) -> None:
+        """It stands among the capabilities; what is no number is no ceiling."""
+        for words, ceiling in (
+            ((), 0),
+            (("video", ceiling_capability(125000)), 125000),
+            (("bytes-per-second",), 0),
+            (("bytes-per-second=-1",), 0),
+            (("bytes-per-second=fast",), 0),
+        ):
+            self.assertEqual(evolve(HELLO, capabilities=words).bytes_per_second, ceiling, words)
 
 
 class PathTests(SynchronousTestCase):
