@@ -25,7 +25,17 @@ def options() -> ArgumentParser:
     parser.add_argument(
         "--port", type=int, default=5060, help="own SIP port, 0 for any (default: %(default)s)"
     )
-    parser.add_argument("--tcp", action="store_true", help="SIP over TCP instead of UDP")
+    transport = parser.add_mutually_exclusive_group()
+    for name in ("tcp", "tls"):
+        transport.add_argument(
+            f"--{name}",
+            action="store_const",
+            dest="transport",
+            const=Transport(name.upper()),
+            default=Transport.UDP,
+            help=f"SIP over {name.upper()} instead of UDP",
+        )
+    parser.add_argument("--ca", metavar="PEM", default="", help="whom to believe over TLS")
     parser.add_argument("--registrar", metavar="HOST:PORT", help="SIP server for everything outside calls")
     parser.add_argument("--user", default="phone", help="user part of the own address (default: %(default)s)")
     parser.add_argument("--domain", default="", help="domain of the own address (default: the own host)")
@@ -41,12 +51,13 @@ def options() -> ArgumentParser:
 
 def phone_of(reactor: Any, given: Namespace) -> Phone:
     """The phone these options describe; raises SofwError."""
+    default_port = 5061 if given.transport is Transport.TLS else 5060
     return Phone(
         reactor,
         given.host,
         given.port,
-        Transport.TCP if given.tcp else Transport.UDP,
-        parse_address(given.registrar, 5060) if given.registrar else None,
+        given.transport,
+        parse_address(given.registrar, default_port) if given.registrar else None,
         given.user,
         given.domain,
         given.password,
@@ -54,6 +65,7 @@ def phone_of(reactor: Any, given: Namespace) -> Phone:
         reliable=given.reliable,
         speech=read_wav(given.speech) if given.speech else (),
         repeats=True,
+        ca_file=given.ca,
     )
 
 

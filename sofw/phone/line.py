@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from sofw.address import Address, Flow, Transport, bracketed
 from sofw.net.sip_stream import SipStreams
 from sofw.net.sip_udp import SipUdp
+from sofw.net.tls import Tls
 from sofw.sip.message import (
     Message,
     Request,
@@ -45,13 +46,23 @@ Took = Callable[[Request, Key | None], None]
 
 
 class Line:
-    """Sends requests and responses, over UDP or TCP; tells `took(request, key)` of requests that come in.
+    """Sends requests and responses over UDP, TCP or TLS; tells `took(request, key)` of requests coming in.
 
+    Over TLS, which needs `tls`, nobody can connect to the phone; its server must speak for `domain`.
     The key is that of the server transaction to answer in, None for an ACK. What cannot be read is
     counted in `unreadable`.
     """
 
-    def __init__(self, reactor: Any, host: str, transport: Transport, took: Took, timers: Timers) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        host: str,
+        transport: Transport,
+        took: Took,
+        timers: Timers,
+        tls: Tls | None = None,
+        domain: str = "",
+    ) -> None:
         self.host = host
         self.port = 0
         self.transport = transport
@@ -61,7 +72,8 @@ class Line:
         self._took = took
         self._transactions = Transactions(timers)
         self._udp = SipUdp(LEG, self._receive)
-        self._tcp = SipStreams(reactor, LEG, self._receive, lambda _flow: None)
+        self._streams = SipStreams(reactor, LEG, self._receive, lambda _flow: None, tls)
+        self._domain = domain if tls else ""
         self._asked: dict[Key, tuple[Request, Heard]] = {}
         self._timers: dict[tuple[Key, str], Any] = {}
         self._queue: deque[tuple[Key, Output]] = deque()
@@ -69,10 +81,12 @@ class Line:
         self._stopped = False
 
     def listen(self, port: int) -> None:
-        """Bind, to any port for 0; raises PortInUse."""
-        if self.transport is Transport.TCP:
-            self._tcp.listen(self.host, port)
-            self.port = self._tcp.port
+        """Bind, to any port for 0; raises PortInUse. Over TLS the port is only a name."""
+        if self.transport is Transport.TLS:
+            self._streams.host, self.port = self.host, port or 5061
+        elif self.transport is Transport.TCP:
+            self._streams.listen(self.host, port)
+            self.port = self._streams.port
         else:
             self._udp.listen(self._reactor, self.host, port)
             self.port = self._udp.transport.getHost().port
@@ -84,7 +98,7 @@ class Line:
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
-        used = self._tcp if self.transport is Transport.TCP else self._udp
+        used = self._streams if self.transport.reliable else self._udp
         return maybeDeferred(used.stop)
 
     def ask(self, request: Request, remote: Address, heard: Heard) -> tuple[Key, Request]:
@@ -114,7 +128,7 @@ class Line:
         return evolve(request, headers=headers)
 
     def _flow(self, remote: Address) -> Flow:
-        return Flow(LEG, self.transport, remote, self.port)
+        return Flow(LEG, self.transport, remote, self.port, self._domain)
 
     def _receive(self, flow: Flow, data: bytes) -> None:
         if not data.strip(b"\r\n"):
@@ -192,8 +206,8 @@ class Line:
 
     def _send(self, key: Key | None, flow: Flow, message: Message) -> None:
         data = format_message(message)
-        if flow.transport is Transport.TCP:
-            self._tcp.send(flow.remote, data, lambda: self._failed(key))
+        if flow.transport.reliable:
+            self._streams.send(flow.remote, data, lambda: self._failed(key), flow.domain)
         elif not self._udp.send(flow.remote, data):
             self._failed(key)
 

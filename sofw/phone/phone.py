@@ -1,6 +1,6 @@
 """The phone: it registers, calls, answers, speaks from a recording and records what it hears.
 
-It knows UDP and TCP, one audio
+It knows UDP, TCP and TLS, one audio
 codec (G.711 µ-law), digest authentication (MD5 and SHA-256), PRACK, UPDATE, hold, early media, offers
 with the answer, and dialogs through proxies.
 """
@@ -15,6 +15,7 @@ from attrs import evolve
 from twisted.internet.defer import Deferred, gatherResults
 
 from sofw.address import Address, Transport, bracketed, is_ip
+from sofw.net.tls import Tls, TlsFiles
 from sofw.phone.agent import Asked
 from sofw.phone.call import Call
 from sofw.phone.dialog import new_call_id, new_request, new_tag
@@ -58,8 +59,12 @@ class Phone:
         repeats: bool = False,
         algorithms: Sequence[str] = ("SHA-256", "MD5"),
         timers: Timers | None = None,
+        ca_file: str = "",
     ) -> None:
-        """Bind at once; raises PortInUse. `reliable` asks for PRACK when ringing or early."""
+        """Bind at once; raises PortInUse, and TlsError for a `ca_file` that cannot be used.
+
+        `reliable` asks for PRACK when ringing or early; `ca_file` says whom to believe over TLS.
+        """
         self.reactor = reactor
         self.user = user
         self.domain = domain or bracketed(host)
@@ -78,13 +83,15 @@ class Phone:
         self._read = 0
         self._expected: list[tuple[str, Deferred[str]]] = []
         self._registration = (new_call_id(host), new_tag(), count(1))
-        self.line = Line(reactor, host, transport, self._take, timers or Timers())
+        tls = Tls(TlsFiles(ca_file=ca_file)) if transport is Transport.TLS else None
+        self.line = Line(reactor, host, transport, self._take, timers or Timers(), tls, self.domain)
         self.line.listen(port)
 
     @property
     def contact(self) -> str:
         """Our Contact."""
-        transport = ";transport=tcp" if self.line.transport is Transport.TCP else ""
+        name = self.line.transport.value.lower()
+        transport = f";transport={name}" if self.line.transport.reliable else ""
         return f"<sip:{self.user}@{bracketed(self.line.host)}:{self.line.port}{transport}>"
 
     @property
