@@ -28,10 +28,18 @@ http_access deny CONNECT
 {known}
 http_access allow all
 """
-_LOGIN = """\
-auth_param basic program {helper}
+_LOGINS = {
+    "basic": """\
+auth_param basic program {folder}/login
 auth_param basic realm proxy
-acl known proxy_auth REQUIRED"""
+acl known proxy_auth REQUIRED""",
+    # A nonce is good for a few requests only, so that stale ones are met.
+    "digest": """\
+auth_param digest program /usr/lib/squid/digest_file_auth {folder}/passwords
+auth_param digest realm proxy
+auth_param digest nonce_max_count 5
+acl known proxy_auth REQUIRED""",
+}
 _HELPER = """\
 #!/bin/sh
 while read -r login; do [ "$login" = "{user} {password}" ] && echo OK || echo ERR; done
@@ -48,6 +56,7 @@ class Squid:
         address: str,
         port: int,
         login: tuple[str, str] | None = None,
+        scheme: str = "basic",
     ) -> None:
         self.folder = folder
         self._namespace = namespace
@@ -55,13 +64,15 @@ class Squid:
         if os.geteuid() == 0:
             # Squid gives up root for this user and then opens its logs.
             shutil.chown(folder, "proxy")
+        if login:
+            self._write_login(*login)
         self._settings = folder / "squid.conf"
         self._settings.write_text(
             _SETTINGS.format(
                 address=address,
                 port=port,
                 folder=folder,
-                login=_LOGIN.format(helper=self._helper(*login)) if login else "",
+                login=_LOGINS[scheme].format(folder=folder) if login else "",
                 known="http_access deny !known" if login else "",
             )
         )
@@ -89,8 +100,9 @@ class Squid:
         process.expect("Accepting HTTP Socket connections")
         return process
 
-    def _helper(self, user: str, password: str) -> Path:
-        path = self.folder / "login"
-        path.write_text(_HELPER.format(user=user, password=password))
-        path.chmod(0o755)
-        return path
+    def _write_login(self, user: str, password: str) -> None:
+        """What its helpers for either kind of login read."""
+        helper = self.folder / "login"
+        helper.write_text(_HELPER.format(user=user, password=password))
+        helper.chmod(0o755)
+        (self.folder / "passwords").write_text(f"{user}:{password}\n")

@@ -38,12 +38,14 @@ class Site:
 class Stage:
     """The set. `profile` (a key of network.PROFILES) says what the sites' firewalls let through.
 
-    `settings` are further tables of the configuration of HRAS.
+    `settings` are further tables of the configuration of HRAS; by `login_scheme` ("basic" or "digest") the
+    proxies of later sites want the login.
     """
 
     folder: Path
     profile: str = "proxy"
     settings: Settings = field(factory=dict)
+    login_scheme: str = "basic"
     network: Network = field(factory=Network)
     sites: dict[str, Site] = field(factory=dict)
     _hras: Half | None = None
@@ -142,9 +144,9 @@ class Stage:
         return phone
 
     def _open_squid(self, name: str, firewall: Firewall) -> Squid:
-        squid = Squid(
-            self.folder / name / "squid", firewall.namespace, network.PROXY, network.PROXY_PORT, LOGIN
-        )
+        folder = self.folder / name / "squid"
+        place = (network.PROXY, network.PROXY_PORT, LOGIN, self.login_scheme)
+        squid = Squid(folder, firewall.namespace, *place)
         self._cleanup.callback(squid.stop)
         return squid
 
