@@ -91,8 +91,11 @@ class SipConnection(Protocol):
             self._refuse(f"the certificate is not for {self.called.name}")
 
     def _is(self, name: str) -> bool:
-        certificate = self.transport.getPeerCertificate()
-        return certificate is not None and speaks_for(certificate.to_cryptography(), name)
+        shown = self.transport.getPeerCertificate()
+        try:
+            return shown is not None and speaks_for(shown.to_cryptography(), name)
+        except ValueError:  # OpenSSL reads what we cannot
+            return False
 
     def _stand(self) -> None:
         self.transport.registerProducer(self, True)

@@ -116,8 +116,8 @@ def identities(certificate: x509.Certificate) -> tuple[str, ...]:
     except x509.ExtensionNotFound:
         common = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
         return tuple(str(each.value).lower() for each in common)
-    except ValueError:  # a certificate that cannot be read is for nobody
-        return ()
+    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+        return ()  # what cannot be read is for nobody
     names: Any = extension.value
     domains = [*names.get_values_for_type(x509.DNSName)]
     domains += [_domain_in(uri) for uri in names.get_values_for_type(x509.UniformResourceIdentifier)]

@@ -9,10 +9,12 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtensionOID, NameOID
 
 from sofw.net.tls import KeyPair
 
+#: As the only name of a certificate: its names are of a kind that nobody reads (an X.400 address).
+UNREADABLE = "3004a3020500"
 _PEM = serialization.Encoding.PEM
 
 
@@ -66,6 +68,9 @@ class Authority:
             today + timedelta(days=1)
         )
         builder = builder.add_extension(x509.BasicConstraints(is_ca, None), True)
-        if names:
+        if names == (UNREADABLE,):
+            odd = x509.UnrecognizedExtension(ExtensionOID.SUBJECT_ALTERNATIVE_NAME, bytes.fromhex(UNREADABLE))
+            builder = builder.add_extension(odd, False)
+        elif names:
             builder = builder.add_extension(x509.SubjectAlternativeName(map(alternative, names)), False)
         return builder.sign(self._key, hashes.SHA256())

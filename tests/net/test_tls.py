@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from sofw.net.tls import KeyPair, Tls, TlsError, TlsFiles, explained, identities, speaks_for
-from tests.net.certificates import Authority
+from tests.net.certificates import UNREADABLE, Authority
 
 
 class Case(SynchronousTestCase):
@@ -68,6 +68,7 @@ class Identities(Case):
             (("sip:example.com:5061",), ()),
             (("203.0.113.10", "2001:db8::1"), ("203.0.113.10", "2001:db8::1")),
             ((), ("old.example.com",)),
+            ((UNREADABLE,), ()),
         ]
         for names, expected in cases:
             with self.subTest(names):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,17 @@ class TlsCalls(TestCase):
         bob = self.phone("bob", 4, 1, Transport.TLS)
         yield self.call(bob, self.phone("alice", 3, 2, Transport.TLS))
         self.assertEqual(self.hras.ask("status")["tls_refused"], 0)
+
+    @inlineCallbacks
+    def test_renewed(self) -> Any:
+        """SIGHUP takes renewed certificates into use: here one that does not suit alice any more."""
+        self.authority.pair("hrac", "example.org")
+        response = yield self.phone("alice", 3, 2, Transport.TLS).register()
+        self.assertEqual(response.status, 200)
+        os.kill(self.hrac.process.pid, signal.SIGHUP)
+        self.hrac.process.expect("hrac.reload the file is correct")
+        response = yield self.phone("alice", 4, 2, Transport.TLS).register()
+        self.assertEqual(response.status, 503)
 
     @inlineCallbacks
     def test_another_domain(self) -> Any:
