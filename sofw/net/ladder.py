@@ -14,7 +14,7 @@ from sofw.net.client_probes import Probes
 from sofw.net.http_wire import Route
 from sofw.net.tunnel_end import TunnelEnd
 from sofw.tunnel.proof import SessionKey
-from sofw.tunnel.rungs import LADDER, POLLS, Findings, Rung, best_rung, rung_named
+from sofw.tunnel.rungs import LADDER, Findings, Rung, best_rung, rung_named
 
 #: Seconds until a better rung is probed for. One run costs some connections and 100 kB.
 CLIMB_PAUSE = 3600.0
@@ -55,7 +55,7 @@ class Ladder:
                 await self._probe(key, "probed for the first time")
         elif not self._fixed and self._failures >= (FAILURES if self._proven else 1):
             await self._probe(key, f"{self._failures} failures")
-        return self.rung or POLLS
+        return self.rung or LADDER[-1]
 
     def opened(self, carried: bool) -> None:
         """An opening of lanes is lost; whether it carried frames before."""

@@ -97,13 +97,12 @@ class PostsLane:
 class HeldLane:
     """Frames that go down in the answers to held requests, in the order of their parts.
 
-    A request that finds nothing to take is answered empty after `hold` seconds.
+    A request that finds nothing to take is answered empty after HOLD seconds.
     """
 
-    def __init__(self, reactor: Any, end: TunnelEnd, hold: float = HOLD) -> None:
+    def __init__(self, reactor: Any, end: TunnelEnd) -> None:
         self._reactor = reactor
         self._end = end
-        self._hold = hold
         self._next = 1
         self._waiting: dict[int, Any] = {}
         self._timer: Any = None
@@ -154,7 +153,7 @@ class HeldLane:
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
         if self._open and self.writable:
-            self._timer = self._reactor.callLater(self._hold, self.write, b"")
+            self._timer = self._reactor.callLater(HOLD, self.write, b"")
 
     def _lost(self, part: int) -> None:
         if self._waiting.pop(part, None) is not None and self._open:
@@ -205,16 +204,15 @@ class PollsLane:
         _abort(self._waiting)
 
     def _turn(self, part: int, frames: list[Frame]) -> None:
-        if self._open:
-            self._end.deliver(frames)
-        if not self._open:
-            return
-        self._request = self._waiting.pop(part)
-        if self._opened:
-            self._end.pump()
-        else:
+        if self._open and not self._opened:
             self._opened = True
             self._end.sending_opened(self)
+        if self._open:
+            self._end.deliver(frames)
+        if self._open:
+            # The answer takes along what the frames have caused.
+            self._request = self._waiting.pop(part)
+            self._end.pump()
         if self.writable:
             self.write(b"")
 

@@ -9,7 +9,6 @@ from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 from twisted.logger import capturedLogs
 
-from sofw.net.http_wire import HttpWire, Route
 from sofw.tunnel.exchange import (
     HELLO_PATH,
     SESSION_PATH,
@@ -18,12 +17,11 @@ from sofw.tunnel.exchange import (
     lane_path,
     read_challenge,
     read_refusal,
-    read_session,
 )
 from sofw.tunnel.frame import DataType, Frame, encode
 from sofw.tunnel.proof import SessionKey, prove_claim
 from sofw.tunnel.rungs import Purpose
-from tests.net.tunnels import HELLO, SECRET, SITE, RawRequest, TunnelCase, awaited, sip
+from tests.net.tunnels import HELLO, SECRET, SITE, LaneCase, RawRequest, TunnelCase, awaited, sip
 
 DOWN = f"/tunnel/{'a' * 32}/down/1/0/{'f' * 64}"
 UP, PART = DOWN.replace("down", "up"), DOWN.replace("down/1/0", "up/1/1")
@@ -156,22 +154,8 @@ class SiteTests(TunnelCase):
         self.assertEqual([each["untold"] for each in told], [0] * 10)
 
 
-class LaneTests(TunnelCase):
-    """Requests for lanes, by somebody who knows the secret."""
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.wire = HttpWire(reactor, Route(f"http://127.0.0.1:{self.port}"))
-        self.addCleanup(self.wire.close)
-
-    async def session(self) -> SessionKey:
-        """A session of the site, without lanes."""
-        nonce = secrets.token_hex(16)
-        challenge = read_challenge((await self.wire.ask(HELLO_PATH, hello_body(SITE, nonce))).body)
-        proof = prove_claim(SECRET, HELLO, nonce, challenge)
-        answer = await self.wire.ask(SESSION_PATH, claim_body(HELLO, nonce, challenge, proof))
-        self.assertEqual(answer.status, 200)
-        return SessionKey(SECRET, nonce, challenge, read_session(answer.body)[0])
+class LaneTests(LaneCase):
+    """Requests for lanes that stream, by somebody who knows the secret."""
 
     async def lane(self, key: SessionKey, number: int, purpose: Purpose, body: bytes = b"") -> Lane:
         """Open a lane, with the beginning of its body."""

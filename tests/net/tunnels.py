@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 from base64 import b64encode
 from collections.abc import Callable, Coroutine
 from functools import wraps
@@ -17,12 +18,22 @@ from twisted.trial.unittest import TestCase
 from sofw.address import Address
 from sofw.credentials import ha1, response
 from sofw.net import tunnel_client
+from sofw.net.http_wire import HttpWire, Route
 from sofw.net.tunnel_client import TunnelClient, TunnelSettings
 from sofw.net.tunnel_server import TunnelServer
 from sofw.tunnel.backoff import Backoff
+from sofw.tunnel.exchange import (
+    HELLO_PATH,
+    SESSION_PATH,
+    claim_body,
+    hello_body,
+    read_challenge,
+    read_session,
+)
 from sofw.tunnel.frame import DataType, Frame
 from sofw.tunnel.link import Hello
 from sofw.tunnel.login import parse_challenges
+from sofw.tunnel.proof import SessionKey, prove_claim
 from sofw.tunnel.rungs import STREAMS
 
 SECRET = b"a secret of the right length ...."
@@ -179,6 +190,24 @@ class DigestGate:
         self._nonces.append(f"n{len(self._nonces)}")
         nonce = self._nonces[-1].encode()
         return CHALLENGE % (b'Digest realm="proxy", qop="auth", nonce="%b"%b' % (nonce, more))
+
+
+class LaneCase(TunnelCase):
+    """Somebody who knows the secret, and makes requests by hand."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.wire = HttpWire(reactor, Route(f"http://127.0.0.1:{self.port}"))
+        self.addCleanup(self.wire.close)
+
+    async def session(self) -> SessionKey:
+        """A session of the site, without lanes."""
+        nonce = secrets.token_hex(16)
+        challenge = read_challenge((await self.wire.ask(HELLO_PATH, hello_body(SITE, nonce))).body)
+        proof = prove_claim(SECRET, HELLO, nonce, challenge)
+        answer = await self.wire.ask(SESSION_PATH, claim_body(HELLO, nonce, challenge, proof))
+        self.assertEqual(answer.status, 200)
+        return SessionKey(SECRET, nonce, challenge, read_session(answer.body)[0])
 
 
 class TinyProxy(Factory):
