@@ -61,8 +61,23 @@ class Running:
     site_removed: Callable[[str], None]
 
 
+class Switch(Protocol):
+    """Turns a half off and on; each tells the position, or raises LocalError."""
+
+    def off(self) -> Mapping[str, object]:
+        """Close all tunnels, and keep them closed."""
+
+    def on(self) -> Mapping[str, object]:
+        """Let tunnels come up again."""
+
+
 def hras_commands(
-    records: Records, domains: Sequence[str], url: str, running: Running, now: Callable[[], float]
+    records: Records,
+    domains: Sequence[str],
+    url: str,
+    running: Running,
+    now: Callable[[], float],
+    switch: Switch,
 ) -> Commands:
     """The commands of the outside half.
 
@@ -82,12 +97,17 @@ def hras_commands(
         "calls": _view(running.calls),
         "registrations": _view(running.registrations),
         "rat": _view(running.rat),
+        **_switch_commands(switch),
     }
 
 
-def hrac_commands(status: Callable[[], Mapping[str, object]]) -> Commands:
+def hrac_commands(status: Callable[[], Mapping[str, object]], switch: Switch) -> Commands:
     """The commands of the inside half: it knows its tunnel and its ports, and no users or calls."""
-    return {"status": _view(status)}
+    return {"status": _view(status), **_switch_commands(switch)}
+
+
+def _switch_commands(switch: Switch) -> Commands:
+    return {"off": _view(switch.off), "on": _view(switch.on)}
 
 
 @frozen

@@ -11,6 +11,7 @@ from sofw import __version__
 from sofw.cli.check import add_check
 from sofw.cli.command import add_common
 from sofw.cli.sites import add_sites
+from sofw.cli.switch import add_switch
 from sofw.cli.table import printable
 from sofw.cli.users import add_users
 from sofw.cli.views import add_views
@@ -51,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     add_users(parsers)
     add_sites(parsers)
     add_views(parsers)
+    add_switch(parsers)
     parsers.add_parser("demo", help="show a call through a firewall on this machine")
     return parser
 

@@ -260,10 +260,10 @@ class Calls:
         ports = tuple(filter(media.ports.claim_if_free, sorted(end.relay_port for end in self._ends(leg))))
         return [OpenPorts(leg, ports), Busy(leg, True)] if ports else []
 
-    def site_gone(self, leg: str, now: float) -> list[Action]:
-        """A site was deleted: its calls end."""
+    def site_gone(self, leg: str, now: float, why: str = "site deleted") -> list[Action]:
+        """A site is gone for good: its calls end."""
         over = [call for call in self.all() if leg in (call.caller.leg, call.callee.leg)]
-        actions = [action for call in over for action in self.end(call, "site deleted", now)]
+        actions = [action for call in over for action in self.end(call, why, now)]
         self._legs.pop(leg, None)
         return actions
 

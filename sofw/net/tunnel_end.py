@@ -85,6 +85,8 @@ class TunnelEnd:
         self._leaving: Any = None
         #: Whether the session ended because somebody else has opened one for the same site.
         self.replaced = False
+        #: Whether the listener has heard that the session is over; what came before is still handed over.
+        self._over = False
         self._since = reactor.seconds()
         self._bytes_in = self._bytes_out = self._unknown = self._faults = 0
         self._arm()
@@ -162,6 +164,8 @@ class TunnelEnd:
 
     def say_goodbye(self) -> bool:
         """Let the other half end the session, as this one is about to stop; whether it can be told."""
+        # What was said before goes first: the other half listens no longer than that.
+        self.pump()
         told = self._link.say_goodbye()
         self.pump()
         return told
@@ -169,7 +173,7 @@ class TunnelEnd:
     def abandon(self) -> None:
         """This half stops: close everything and tell nobody."""
         self._link.end("", self._reactor.seconds())
-        self._lane = None
+        self._over, self._lane = True, None
         self._stop_leaving()
         self._arm()
         self._drop_lanes("stopped")
@@ -290,12 +294,13 @@ class TunnelEnd:
             self._stop_leaving()
             self._drop_lanes(output.reason)
         elif isinstance(output, Down):
+            self._over = True
             self.log.info("tunnel.down leg={leg} reason={reason}", leg=self._leg, reason=output.reason)
             self._listener.tunnel_down(self._leg)
 
     def _deliver(self, frame: Frame) -> None:
         """A fault in handling one frame must not cost the lane, or the frame would come back for ever."""
-        if self.closed:
+        if self._over:
             return
         try:
             self._listener.frame(self._leg, frame)

@@ -103,6 +103,8 @@ class TunnelServer:
     log = Logger("sofw")
 
     def __init__(self, reactor: Any, sites: Callable[[str], bytes | None], listener: TunnelListener) -> None:
+        #: Whether sites may open sessions.
+        self.accepting = True
         self._reactor = reactor
         self._sites = sites
         self._listener = listener
@@ -157,11 +159,13 @@ class TunnelServer:
 
     def hello(self, body: bytes, peer: str) -> bytes:
         """HTTP: the first request; raises ExchangeError."""
+        self._check_accepting()
         site, nonce = read_hello(body)
         return challenge_body(self._challenges.make(site, nonce, self._reactor.seconds()))
 
     def session(self, body: bytes, peer: str) -> bytes:
         """HTTP: the request for a session; raises ExchangeError."""
+        self._check_accepting()
         claim = read_claim(body)
         secret = self._sites(claim.hello.site)
         try:
@@ -210,6 +214,10 @@ class TunnelServer:
             untold=self._untold,
         )
         self._untold = 0
+
+    def _check_accepting(self) -> None:
+        if not self.accepting:
+            raise ExchangeError("No tunnels are accepted at the moment", 503)
 
     def _remember(self, replaced: ServerSession) -> None:
         while len(self._replaced) >= MAX_REPLACED:

@@ -109,6 +109,10 @@ class StateConfig:
         """The path of the database."""
         return f"{self.directory}/hras.db"
 
+    def switch(self, half: str) -> str:
+        """The path of the file that is there while a half is switched off."""
+        return f"{self.directory}/{half}.off"
+
     @property
     def rungs(self) -> str:
         """The path of HRAC's note of how the tunnel got through last time."""

@@ -11,6 +11,7 @@ from twisted.logger import Logger
 from sofw.address import Address, Flow
 from sofw.admin.commands import hrac_commands
 from sofw.admin.control import ControlSocket
+from sofw.flow.carry import control_frame
 from sofw.flow.gateway import INSIDE, Gateway
 from sofw.flow.media import PortRelay
 from sofw.net.perform import Performer
@@ -22,6 +23,7 @@ from sofw.service.hangup import mind_hangup
 from sofw.service.options import HracOptions as Options
 from sofw.service.options import one_line_errors
 from sofw.service.sip import listen, refused, sip_sockets
+from sofw.service.switch import Switch
 from sofw.tunnel.exchange import ceiling_capability, tls_capability
 from sofw.tunnel.frame import Frame
 from sofw.tunnel.link import Hello
@@ -56,9 +58,9 @@ class Hrac(Service):
         self._tls = Tls(config.tls) if config.tls else None
         self._sip = sip_sockets(reactor, INSIDE, config.sip, self._tls, self.received, self.flow_closed)
         self._performer = Performer(reactor, INSIDE, self._sip, self._media, self)
-        self._control = ControlSocket(
-            reactor, config.control.socket, config.control.group, hrac_commands(self.status)
-        )
+        self._switch = Switch(config.state.switch("hrac"), self._switched, reactor.seconds)
+        commands = hrac_commands(self.status, self._switch)
+        self._control = ControlSocket(reactor, config.control.socket, config.control.group, commands)
         self._since = reactor.seconds()
 
     def privilegedStartService(self) -> None:
@@ -79,7 +81,8 @@ class Hrac(Service):
             hras=self._config.hras,
             proxy=self._config.proxy.url if self._config.proxy else "none",
         )
-        self._tunnel.startService()
+        if not self._switch.is_off:
+            self._tunnel.startService()
 
     def stopService(self) -> Any:
         """End: tunnel, timers, sockets."""
@@ -134,6 +137,7 @@ class Hrac(Service):
         """For `sofw status`."""
         return {
             "half": "hrac",
+            **self._switch.status(),
             "site": self._config.site,
             "uptime": round(self._reactor.seconds() - self._since),
             "open_ports": len(self._core.open_ports),
@@ -142,6 +146,16 @@ class Hrac(Service):
             "media": {**self._media.status(), "strays": self._relay.strays},
             "tunnels": self._tunnel.status(),
         }
+
+    def _switched(self, off: bool) -> None:
+        if off:
+            # HRAS ends the calls that were ours; without the word it would wait for our return.
+            self._tunnel.send(control_frame("off"))
+            self._tunnel.stopService()
+            self._performer.perform(self._core.tunnel_down())
+        else:
+            self._tunnel = TunnelClient(self._reactor, _tunnel_settings(self._config), self)
+            self._tunnel.startService()
 
     def _send_media(self, leg: str, batch: bytes, packets: int) -> None:
         self._tunnel.send_media(batch, packets)

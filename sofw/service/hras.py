@@ -32,6 +32,7 @@ from sofw.service.hangup import mind_hangup
 from sofw.service.options import HrasOptions as Options
 from sofw.service.options import one_line_errors
 from sofw.service.sip import listen, refused, sip_sockets
+from sofw.service.switch import Switch
 from sofw.sip.digest import Challenger
 from sofw.sip.proxy import Interface
 from sofw.sip.registrar import Limits, Registrar
@@ -99,7 +100,9 @@ class Hras(Service):
         running = Running(
             self.status, self.calls, self.registrations, self.rat, self.user_removed, self.site_removed
         )
-        commands = hras_commands(store, config.domains, _url(config), running, reactor.seconds)
+        self._switch = Switch(config.state.switch("hras"), self._switched, reactor.seconds)
+        self._tunnels.accepting = not self._switch.is_off
+        commands = hras_commands(store, config.domains, _url(config), running, reactor.seconds, self._switch)
         self._control = ControlSocket(reactor, config.control.socket, config.control.group, commands)
         self._since = reactor.seconds()
         self._http: Any = None
@@ -185,6 +188,7 @@ class Hras(Service):
         """For `sofw status`."""
         return {
             "half": "hras",
+            **self._switch.status(),
             "uptime": round(self._reactor.seconds() - self._since),
             "domains": list(self._config.domains),
             "registrations": len(self.registrations()),
@@ -240,8 +244,22 @@ class Hras(Service):
     def _report(self, leg: str, order: dict[str, object]) -> None:
         if order["op"] == "closed":
             self.flow_closed(closed_flow(leg, order))
+        elif order["op"] == "off":
+            self._end_calls(leg)
         else:
             self._core.counts["unknown reports"] += 1
+
+    def _end_calls(self, leg: str) -> None:
+        now = self._reactor.seconds()
+        self._performer.perform(self._core.calls.site_gone(leg, now, "switched off"))
+
+    def _switched(self, off: bool) -> None:
+        self._tunnels.accepting = not off
+        if off:
+            calls = self._core.calls.all()
+            for leg in {each for call in calls for each in (call.caller.leg, call.callee.leg)} - {OUTSIDE}:
+                self._end_calls(leg)
+            self._tunnels.stop()
 
     def _save(self, action: SaveBindings) -> None:
         self._store.save_bindings(action.aor, action.bindings)

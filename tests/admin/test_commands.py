@@ -34,7 +34,17 @@ class CommandCase(SynchronousTestCase):
             user_removed=lambda aor: self.events.append(("user removed", aor)),
             site_removed=lambda site: self.events.append(("site removed", site)),
         )
-        self.commands = hras_commands(self.store, self.domains, URL, running, now=lambda: 1000.0)
+        self.commands = hras_commands(self.store, self.domains, URL, running, lambda: 1000.0, self)
+
+    def off(self) -> dict[str, object]:
+        """As the switch."""
+        self.events.append(("switch", "off"))
+        return {"switch": "off"}
+
+    def on(self) -> dict[str, object]:
+        """As the switch."""
+        self.events.append(("switch", "on"))
+        return {"switch": "on"}
 
     def run_command(self, command: str, **args: Any) -> Any:
         """The result of a command."""
@@ -177,8 +187,17 @@ class ViewTests(CommandCase):
         for name in (*wanted, "user list", "site list"):
             self.refused("there is no argument 'x' to this command", name, x="1")
 
+    def test_switch(self) -> None:
+        """Both halves are switched off and on."""
+        inside = hrac_commands(lambda: {}, self)
+        for commands in (self.commands, inside):
+            self.assertEqual(
+                [commands[name]({}) for name in ("off", "on")], [{"switch": "off"}, {"switch": "on"}]
+            )
+        self.assertEqual(self.events, [("switch", "off"), ("switch", "on")] * 2)
+
     def test_inside_half(self) -> None:
-        """HRAC has its status, and nothing else."""
-        commands = hrac_commands(lambda: {"tunnel": "up"})
-        self.assertEqual(list(commands), ["status"])
+        """HRAC has its status and its switch, and nothing else."""
+        commands = hrac_commands(lambda: {"tunnel": "up"}, self)
+        self.assertEqual(list(commands), ["status", "off", "on"])
         self.assertEqual(commands["status"]({}), {"tunnel": "up"})

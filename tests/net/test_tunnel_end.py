@@ -198,6 +198,14 @@ class EndTests(SynchronousTestCase):
         """Packets that have neither left nor been dropped."""
         return sum(packets for _, _, packets in end._link.outbox._media)
 
+    def test_last_words(self) -> None:
+        """What comes in one read with a goodbye, in front of it, is handed over before the end is told."""
+        self.far.send(sip("last"), 0)
+        last = self.far.outbox.take(0, 65536)
+        self.far.say_goodbye()
+        self.end.received(last + self.far.outbox.take(0, 65536))
+        self.assertEqual(self.told.words(), ["up", "last", "down"])
+
     def test_abandon(self) -> None:
         """A half that stops closes its lanes and tells nobody; no timer is left."""
         self.end.abandon()
