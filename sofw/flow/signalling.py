@@ -237,10 +237,11 @@ class Signalling:
         elif request.method == "OPTIONS" and (request.max_forwards == 0 or self._is_for_us(request, flow)):
             yield from self._respond(key, response_to(request, 200, None, self._fresh(), ABILITIES), now)
         else:
-            if request.method == "INVITE":
-                # §16.2: a stateful proxy answers 100 at once, so that the caller stops repeating.
-                yield from self._respond(key, response_to(request, 100), now)
             request, targets = self._targets(request, flow, now)
+            if request.method == "INVITE":
+                # §16.2: a stateful proxy answers 100 at once, so that the caller stops repeating;
+                # what it refuses at once needs none (§17.2.1).
+                yield from self._respond(key, response_to(request, 100), now)
             yield from self._forwarding.start(self._session.asked(request), flow, key, targets, now)
 
     def _targets(self, request: Request, flow: Flow, now: float) -> tuple[Request, list[Target]]:

@@ -104,6 +104,11 @@ class Admission(SynchronousTestCase):
         data = request("MESSAGE", "sip:alice@example.com", BOB, "bob")
         self.assertEqual(responses_in(world.say(BOB, data))[0].status, 407)
 
+    def test_nothing_before_a_refusal(self) -> None:
+        """An INVITE that is refused at once is not called tried before."""
+        first = request("INVITE", "sip:bob@example.com", ALICE, "alice", body=sdp(ALICE))
+        self.assertEqual(summary(World().say(ALICE, first)), ["407 -> tokyo 192.168.1.10:5060"])
+
     def test_credentials_do_not_travel_on(self) -> None:
         """The callee does not see the caller's credentials."""
         forwarded = requests_in(invite(World(), "alice", ALICE, "bob"))[0]
