@@ -1,5 +1,5 @@
 # Each target installs what it needs on a fresh Debian 12 (as root), into the system or into .work.
-.PHONY: help demo deb test unit lint lab install-ways package bench clean
+.PHONY: help demo deb test unit lint lab install-ways package bench bench-compare clean
 
 help:           ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' Makefile | column -t -s '|'
@@ -29,8 +29,11 @@ deb:            ## build the Debian package, into .work/build
 package:        ## build the Debian package, install and try it in a container (root)
 	@tools/package
 
-bench:          ## what a relayed packet costs
+bench:          ## what a relayed packet and a call cost
 	@tools/bench
+
+bench-compare:  ## what a call costs beside Kamailio and Sippy B2BUA (root)
+	@tools/bench --compare
 
 clean:          ## remove all that was made here
 	rm -rf .work build dist *.egg-info _trial_temp* twisted/plugins/dropin.cache

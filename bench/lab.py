@@ -46,7 +46,7 @@ class Lab:
 
     def cpu(self) -> dict[str, float]:
         """The CPU seconds each half has used so far, all threads, user and system."""
-        return {name: _cpu(pid) for name, pid in self.pids().items()}
+        return {name: cpu_of(pid) for name, pid in self.pids().items()}
 
     def _join(self, folder: Path) -> None:
         for user in ("alice", "bob"):
@@ -70,7 +70,8 @@ def direct_pair() -> Pair:
     return Pair(alice, bob, bob.contact)
 
 
-def _cpu(pid: int) -> float:
+def cpu_of(pid: int) -> float:
+    """The CPU seconds a process has used so far, all threads, user and system."""
     tasks = Path(f"/proc/{pid}/task").iterdir()
     return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from compare import AT_ONCE, Compared
 from media import Media
 from signalling import Signalling
 
@@ -15,7 +16,7 @@ import twisted
 _TEXT = """\
 # Performance
 
-Every number here was measured by `{command}`, which wrote this file.
+The numbers of the first two parts were measured by `{command}`, which wrote them here.
 {machine}
 
 Both halves run as in life: started by twistd from configuration files, joined by their HTTP tunnel
@@ -52,6 +53,27 @@ without digest. Set-up is from the first INVITE to the 200. Medians of {runs} ru
 {signalling}
 """
 
+_COMPARED_HEAD = "## Beside other SIP servers"
+_COMPARED = """\
+{head}
+
+Measured by `{command}`, which wrote this part. {machine}
+
+The same calls by SIPp (`bench/uac.xml`, `bench/uas.xml`) through each server in turn on this machine,
+{at_once} under way at any time: INVITE with SDP, 100, 180, 200, ACK, BYE, 200, over UDP on loopback, no
+digest. Medians of {runs} rounds. All servers share one CPU, SIPp's two phones have another one.
+
+{table}
+
+- Kamailio (Debian's, in C) runs `bench/kamailio.cfg`: stateful (tm), Record-Route, one UDP worker, no
+  registrar look-up and no database. Its calls/s are as many as SIPp makes on its one CPU, not its limit.
+- Sippy B2BUA (PyPI's, in Python) is its `b2bua_simple`: it ends both dialogs itself, and logs nothing.
+- HRAS alone: caller and callee are outside, so the SDP passes as it is; the callee is looked up in the
+  registrar.
+- HRAC and HRAS: the caller is inside, so each message passes both halves and the tunnel, the SDP is
+  rewritten both ways, and each call opens and closes four relay sockets in each half. Both halves count.
+"""
+
 
 def write(
     path: Path, command: str, media: Sequence[Media], calls: Sequence[Signalling], runs: int, seconds: float
@@ -66,7 +88,27 @@ def write(
         media=media_table(media),
         signalling=signalling_table(calls),
     )
-    path.write_text(text)
+    path.write_text("\n".join(part for part in (text, _parts(path)[1]) if part))
+
+
+def write_compared(path: Path, command: str, rows: Sequence[Compared], runs: int) -> None:
+    """Write the part about other servers; the rest of the document stays."""
+    text = _COMPARED.format(
+        head=_COMPARED_HEAD,
+        command=command,
+        machine=machine(),
+        at_once=AT_ONCE,
+        runs=runs,
+        table=compared_table(rows),
+    )
+    path.write_text("\n".join(part for part in (_parts(path)[0], text) if part))
+
+
+def _parts(path: Path) -> tuple[str, str]:
+    """The document before the part about other servers, and that part; "" for what is not there."""
+    text = path.read_text() if path.exists() else ""
+    first, head, rest = text.partition(_COMPARED_HEAD)
+    return first.rstrip() + "\n" if first else "", head + rest
 
 
 def machine() -> str:
@@ -114,6 +156,17 @@ def signalling_table(rows: Sequence[Signalling]) -> str:
         for row in rows
     ]
     return _table((*head, *(f"{name} ms/call" for name in halves)), body)
+
+
+def compared_table(rows: Sequence[Compared]) -> str:
+    """Calls per second and CPU for each server, and the CPU in relation to HRAS alone."""
+    alone = next(row.cpu for row in rows if row.name == "HRAS alone")
+    head = ("server", "calls/s", "CPU ms/call", "to HRAS alone", "failed")
+    body = [
+        (row.name, f"{row.rate:.0f}", f"{row.cpu:.3f}", f"{row.cpu / alone:.2f}", str(row.failures))
+        for row in rows
+    ]
+    return _table(head, body)
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
