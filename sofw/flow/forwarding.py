@@ -94,7 +94,7 @@ class Forwarding:
         ways = {("way", self._fresh()): way for way in job.next_ways()}
         for key, way in ways.items():
             job.fork.open(key)
-            self._ways[key] = job.ways[key] = way
+            self._ways[key] = way
         for key in ways:
             yield from self._begin(key, now)
 
@@ -264,7 +264,6 @@ class Forwarding:
 
     def _rename(self, way: Way, old: Key, new: Key) -> None:
         way.job.fork.rename(old, new)
-        way.job.ways[new] = way.job.ways.pop(old)
         self._ways[new] = self._ways.pop(old)
 
     def _assign_call(self, way: Way, flow: Flow, now: float) -> Iterator[Action]:

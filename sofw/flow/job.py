@@ -37,7 +37,6 @@ class Job:
     server: Key | None
     fork: Fork
     mark: str
-    ways: dict[Key, Way] = field(factory=dict)
     waiting: list[list[Target]] = field(factory=list)
     tried: set[object] = field(factory=set)
 
