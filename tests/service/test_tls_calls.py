@@ -6,6 +6,7 @@ import os
 import signal
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from twisted.internet import reactor
@@ -34,8 +35,10 @@ class TlsCalls(TestCase):
     timeout = 20
 
     def setUp(self) -> None:
-        self.folder = Path(self.mktemp()).absolute()
-        self.folder.mkdir()
+        # Not below trial's own folder: the path of a Unix socket has no more than 107 bytes.
+        folder = TemporaryDirectory(prefix="sofw-")
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
         self.net = f"127.{1 + os.getpid() // 250 % 250}.{1 + os.getpid() % 250}.{10 * next(_NETWORKS)}"
         self.authority = Authority(self.folder)
         self.hras = self.start("hras", self.outside())
