@@ -223,6 +223,7 @@ class Table:
         if not rows:
             del self._calls[row.call_id]
         for door in _doors(row):
+            door.far = None  # each held the other, which only the garbage collector would have ended
             del self.doors[door.leg][door.port]
             if not self.doors[door.leg]:
                 del self.doors[door.leg]

@@ -19,6 +19,7 @@ from sofw.net.rtp_udp import MediaSockets, allow_descriptors
 from sofw.net.tls import Tls
 from sofw.net.tunnel_client import TunnelClient, TunnelSettings
 from sofw.service.config import HracConfig, load_hrac
+from sofw.service.garbage import spare_pauses
 from sofw.service.hangup import mind_hangup
 from sofw.service.options import HracOptions as Options
 from sofw.service.options import one_line_errors
@@ -38,6 +39,7 @@ def makeService(options: Options) -> IService:
     with one_line_errors("sofw-hrac"):
         service = Hrac(reactor, options.config)
     mind_hangup(reactor, "hrac", lambda: load_hrac(options["config"]), renew=service.renew)
+    spare_pauses(reactor, lambda: bool(service.status()["open_ports"]))
     return service
 
 

@@ -28,6 +28,7 @@ from sofw.net.visitors import Visitors
 from sofw.rtp.ports import PortPairs
 from sofw.rtp.table import Table
 from sofw.service.config import HrasConfig, load_hras
+from sofw.service.garbage import spare_pauses
 from sofw.service.hangup import mind_hangup
 from sofw.service.options import HrasOptions as Options
 from sofw.service.options import one_line_errors
@@ -52,6 +53,7 @@ def makeService(options: Options) -> IService:
     with one_line_errors("sofw-hras"):
         service = Hras(reactor, options.config)
     mind_hangup(reactor, "hras", lambda: load_hras(options["config"]), renew=service.renew)
+    spare_pauses(reactor, lambda: bool(service.calls()))
     return service
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -155,6 +157,20 @@ class Repetitions(Conversation):
         self.world.say(ALICE, request("ACK", "sip:bob@example.com", ALICE, "alice", cseq=2, branch=ADMITTED))
         self.assertEqual(statuses(self.world.run_timers(10)), [])
         self.assert_nothing_left()
+
+
+class Garbage(Conversation):
+    """What a half that runs for months must not pile up."""
+
+    def test_no_cycles(self) -> None:
+        """A call leaves nothing that refers to itself, so that no search is needed to free it."""
+        gc.collect()
+        self.addCleanup(gc.enable)
+        gc.disable()
+        self.talk()
+        self.bob(200, to=requests_in(self.alice("BYE", 3))[0])
+        self.world.run_timers(LONG)
+        self.assertEqual(gc.collect(), 0)
 
 
 class Leftovers(Conversation):
