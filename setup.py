@@ -23,12 +23,11 @@ setup(
     python_requires=">=3.11",
     install_requires=[
         "Twisted>=22.4",
-        "treq>=22.2",
         "pyOpenSSL>=23.0",
         "attrs>=22.2",
         "cryptography",
     ],
-    extras_require={"test": ["hypothesis"]},
+    extras_require={"test": ["hypothesis", "treq>=22.2"]},
     entry_points={"console_scripts": ["sofw=sofw.cli.main:main"]},
     classifiers=[
         "Development Status :: 3 - Alpha",
