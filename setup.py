@@ -22,7 +22,7 @@ setup(
     zip_safe=False,
     python_requires=">=3.11",
     install_requires=[
-        "Twisted>=22.4",
+        "Twisted[tls]>=22.4",
         "pyOpenSSL>=23.0",
         "attrs>=22.2",
         "cryptography",
