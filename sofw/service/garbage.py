@@ -1,7 +1,7 @@
 """When Python searches all memory for garbage that refers to itself: not in the middle of a conversation.
 
 By default it does so whenever a quarter has been added to what lives. With thousands of transactions that
-took a fifth of the CPU time and a third of a second each time, during which nobody's voice went on. Our own
+takes a fifth of the CPU time and a third of a second each time, during which nobody's voice goes on. Our own
 values make no cycles; what others make is little, and can wait.
 """
 
