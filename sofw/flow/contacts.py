@@ -12,9 +12,10 @@ from typing import TypeVar
 from attrs import evolve
 
 from sofw.address import OUTSIDE, Address, Flow, Transport
-from sofw.sip.fields import NameAddr, format_name_addr, parse_name_addr
+from sofw.flow.routing import is_site_address
+from sofw.sip.fields import format_name_addr, parse_name_addr
 from sofw.sip.message import Request, Response, SipError
-from sofw.sip.proxy import Interface
+from sofw.sip.proxy import Interface, destination, transport_of
 from sofw.sip.token import LONGEST_FIELD, Sealer
 from sofw.sip.uri import Uri, format_uri, parse_uri
 
@@ -77,21 +78,47 @@ class Contacts:
         return interface.record_route(uri.user or "", receiver.transport, uri.scheme == "sips")
 
     def hidden(self, message: M, sender: Flow, receiver: Flow, interface: Interface) -> M:
-        """The message with the sender's contacts hidden, when they are inside and the receiver is not."""
-        if sender.leg in (OUTSIDE, receiver.leg) or "*" in message.headers.all("Contact"):
-            return message
-        values = [
-            format_name_addr(evolve(contact, uri=self._cover(contact, sender, receiver, interface)))
-            for contact in message.contacts
-        ]
-        return evolve(message, headers=message.headers.replace("Contact", *values)) if values else message
+        """The message with what names phones inside hidden, when the receiver is not there.
 
-    def _cover(self, contact: NameAddr, sender: Flow, receiver: Flow, interface: Interface) -> Uri:
-        text = format_uri(contact.uri)
+        The sender's own Contact is reached over its flow; others, whom it names in a 3xx or a Refer-To,
+        at their address, if that is one of the inside. Raises SipError when one is malformed.
+        """
+        if sender.leg in (OUTSIDE, receiver.leg):
+            return message
+        own = isinstance(message, Request) or not 300 <= message.status < 400
+        headers = message.headers
+        for name, is_own in (("Contact", own), ("Refer-To", False)):
+            values = [self._hidden(v, sender, is_own, receiver, interface) for v in headers.all(name)]
+            headers = headers.replace(name, *values)
+        return evolve(message, headers=headers)
+
+    def _hidden(self, value: str, sender: Flow, is_own: bool, receiver: Flow, interface: Interface) -> str:
+        if value == "*":
+            return value
+        contact = parse_name_addr(value)
+        flow = sender if is_own else _flow_to(contact.uri, sender)
+        if flow is None:
+            return value
+        return format_name_addr(evolve(contact, uri=self._cover(contact.uri, flow, receiver, interface)))
+
+    def _cover(self, uri: Uri, flow: Flow, receiver: Flow, interface: Interface) -> Uri:
+        """A URI of ours for what can be reached at this flow; headers are for the one who uses it."""
+        text = format_uri(evolve(uri, headers=""))
         size = LONGEST_FIELD // _WIDEST
         pieces = [text[start : start + size] for start in range(0, len(text), size)]
-        token = self._sealer.seal((*_flow_fields(sender), *pieces))
-        return parse_uri(interface.uri(token, receiver.transport, contact.uri.scheme == "sips"))
+        token = self._sealer.seal((*_flow_fields(flow), *pieces))
+        ours = parse_uri(interface.uri(token, receiver.transport, uri.scheme == "sips"))
+        return evolve(ours, headers=uri.headers)
+
+
+def _flow_to(uri: Uri, sender: Flow) -> Flow | None:
+    """The flow to an address of the sender's site; None for a URI that leads elsewhere."""
+    if not uri.host:
+        return None
+    host, port = destination(uri)
+    if not is_site_address(host):
+        return None
+    return Flow(sender.leg, transport_of(uri), Address(host, port), sender.port)
 
 
 def _flow_fields(flow: Flow) -> tuple[str, ...]:

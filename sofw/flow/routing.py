@@ -146,11 +146,12 @@ class Routing:
 
 def _leg_of(hop: Uri, source: Flow) -> str:
     """Private addresses are meant on the leg they were named on; all others are outside."""
-    host = hop.host
-    if source.leg == OUTSIDE or not is_ip(host):
-        return OUTSIDE
-    address = ip_address(host)
-    return source.leg if any(address in network for network in _SITE_NETWORKS) else OUTSIDE
+    return source.leg if is_site_address(hop.host) else OUTSIDE
+
+
+def is_site_address(host: str) -> bool:
+    """Whether it is an address that each site has for itself."""
+    return is_ip(host) and any(ip_address(host) in network for network in _SITE_NETWORKS)
 
 
 def _contact(binding: Binding, secure: bool) -> str:

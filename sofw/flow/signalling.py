@@ -288,7 +288,11 @@ class Signalling:
 
     def _redirected(self, response: Response, flow: Flow, now: float) -> list[Target]:
         interface = self._interfaces.get(flow.leg)
-        return self._routing.redirected(response, flow, interface, now) if interface else []
+        if interface is None:
+            return []
+        opened = [self._contacts.opened(contact.uri) for contact in response.contacts]
+        ours = [Target(*found) for found in opened if found is not None]
+        return [*ours, *self._routing.redirected(response, flow, interface, now)]
 
     def _respond(self, key: Hashable, response: Response, now: float) -> Iterator[Action]:
         yield from self._run(key, self._transactions.respond(key, response), now)

@@ -10,7 +10,7 @@ from sofw.sip.fork import COMPLETED_ELSEWHERE
 from sofw.sip.locate import Destination
 from sofw.sip.message import Request, Response
 from sofw.sip.registrar import Binding
-from tests.flow.world import ALICE, BOB, World, reply, request, sdp, sent
+from tests.flow.world import ALICE, BOB, HRAS, World, reply, request, sdp, sent
 
 #: Longer than any timer of a transaction, and than Timer C.
 LONG = 1000.0
@@ -324,6 +324,54 @@ class Followed(Redirected):
         names = [f"Contact: <sip:user{n}@203.0.113.{n}>\r\n" for n in range(1, 60)]
         done = self.redirect("".join(names))
         self.assertEqual(len([action for action in done if isinstance(action, Resolve)]), 29)
+
+
+class RedirectedInside(SynchronousTestCase):
+    """A phone inside redirects a call from outside."""
+
+    def redirected(self, contacts: str, follow: bool) -> list[Action]:
+        """Eve calls alice, whose phone says 302 with these Contacts."""
+        world = World(follow_redirects=follow)
+        world.register("alice")
+        asked = request("INVITE", "sip:alice@example.com", BOB, "eve", body=sdp(BOB))
+        went = sent(world.say(BOB, asked.replace(b"eve@example.com", b"eve@elsewhere.org")))[-1][1]
+        assert isinstance(went, Request)
+        data = reply(went, 302, ALICE, "alice", headers=contacts)
+        own = f"Contact: <sip:alice@{ALICE.remote}>\r\n".encode()
+        return world.say(ALICE, data.replace(own, b"", 1))
+
+    def test_passed_on(self) -> None:
+        """The caller sees where to go; a phone inside only as a URI of ours."""
+        contacts = "Contact: <sip:joe@elsewhere.org>\r\nContact: <sip:carol@192.168.1.11:5060>\r\n"
+        answer = sent(self.redirected(contacts, False))[-1][1]
+        self.assertEqual([c.uri.host for c in answer.contacts], ["elsewhere.org", HRAS])
+        self.assertEqual(str(answer.contacts[0].uri), "sip:joe@elsewhere.org")
+
+    def test_followed(self) -> None:
+        """To a phone of the same site, at its address there."""
+        done = self.redirected("Contact: <sip:carol@192.168.1.11:5060>\r\n", True)
+        (look_up,) = [action for action in done if isinstance(action, Resolve)]
+        self.assertEqual(look_up.place.host, "192.168.1.11")
+
+
+class RedirectedToCovered(Case):
+    """A phone outside redirects to a phone inside, which it knows by a URI of ours."""
+
+    q = (1.0,)
+    follow = True
+
+    def test_followed(self) -> None:
+        """The URI is opened: the call goes inside."""
+        self.world.register("alice")
+        hello = request("MESSAGE", "sip:bob@example.com", ALICE, "alice", call_id="hello")
+        seen = sent(self.world.login(ALICE, hello, "alice"))[-1][1]
+        self.call()
+        contact = f"Contact: <{seen.contacts[0].uri}>\r\n"
+        data = reply(self.out[0], 302, phone(0), "b0", headers=contact)
+        own = f"Contact: <sip:b0@{phone(0).remote}>\r\n".encode()
+        flow, went = sent(self.world.say(phone(0), data.replace(own, b"", 1)))[-1]
+        assert isinstance(went, Request)
+        self.assertEqual((flow, went.uri), (ALICE, "sip:alice@192.168.1.10:5060"))
 
 
 class Options(SynchronousTestCase):

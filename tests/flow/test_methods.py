@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from sofw.address import Flow
 from sofw.flow.actions import Action
+from sofw.sip.fields import parse_name_addr
 from sofw.sip.message import Message, Request
-from tests.flow.world import ALICE, BOB, HRAS, World, reply, request, sdp, sent
+from tests.flow.world import ALICE, BOB, CAROL, HRAS, World, reply, request, sdp, sent
 
 PIDF = b"<?xml version='1.0'?><presence entity='pres:bob@example.com'/>"
 
@@ -99,6 +101,38 @@ class Transfer(Case):
         self.assertEqual(went.headers.get("Refer-To"), "<sip:carol@example.com?Replaces=x>")
         self.assertEqual(went.headers.get("Referred-By"), "<sip:bob@example.com>")
         self.assertEqual(len(self.world.table), 1)
+
+    def test_refer_to_a_phone_inside(self) -> None:
+        """Alice refers bob to the phone carol has inside: he reaches her, and sees no inside address."""
+        carol = "sip:carol@192.168.1.11:5060"
+        routes = "".join(f"Route: {value}\r\n" for value in reversed(self.invite.headers.all("Record-Route")))
+        headers = f"{routes}Refer-To: <{carol}?Replaces=c%3Bto-tag%3D1>\r\n"
+        data = request("REFER", f"sip:bob@{BOB.remote}", ALICE, "alice", "", "bob", 5, headers=headers)
+        flow, went = one(self.world.say(ALICE, data))
+        self.assertEqual(flow, BOB)
+        self.assertNotIn("192.168.", str(went.headers))
+        uri = parse_name_addr(went.headers.get("Refer-To") or "").uri
+        self.assertEqual((uri.host, uri.headers), (HRAS, "Replaces=c%3Bto-tag%3D1"))
+        again = request("INVITE", str(evolve(uri, headers="")), BOB, "eve", call_id="new", body=sdp(BOB))
+        done = sent(self.world.say(BOB, again.replace(b"eve@example.com", b"eve@elsewhere.org")))
+        flow, reached = done[-1]
+        assert isinstance(reached, Request)
+        self.assertEqual((flow, reached.uri), (CAROL, carol))
+
+    def test_refer_elsewhere(self) -> None:
+        """What is not inside stands as alice wrote it; what cannot be read is refused."""
+        routes = "".join(f"Route: {value}\r\n" for value in reversed(self.invite.headers.all("Record-Route")))
+        elsewhere = ("<sip:carol@example.com>", "<sip:x@198.51.100.1>", "<tel:+1234>")
+        for number, value in enumerate((*elsewhere, "<<>")):
+            headers = f"{routes}Refer-To: {value}\r\n"
+            data = request(
+                "REFER", f"sip:bob@{BOB.remote}", ALICE, "alice", "", "bob", 5 + number, headers=headers
+            )
+            _, went = one(self.world.say(ALICE, data))
+            if value in elsewhere:
+                self.assertEqual(went.headers.get("Refer-To"), value)
+            else:
+                self.assertEqual(getattr(went, "status", 0), 400)
 
     def test_notify(self) -> None:
         """Alice's NOTIFY goes along the call's route, its sipfrag (RFC 3420) as it is."""
