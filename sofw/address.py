@@ -43,11 +43,6 @@ class Address:
     def __str__(self) -> str:
         return f"{bracketed(self.host)}:{self.port}"
 
-    @property
-    def is_ipv6(self) -> bool:
-        """Whether the host is an IPv6 literal."""
-        return ":" in self.host
-
 
 @frozen
 class Flow:

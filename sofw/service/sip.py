@@ -36,6 +36,8 @@ def listen(reactor: Any, sockets: Sockets, sip: SipConfig) -> None:
 
 
 def refused(sockets: Sockets) -> dict[str, int]:
-    """For `sofw status`: how many connections came to no TLS, where there is TLS."""
+    """For `sofw status`: connections that brought no whole messages, and those that came to no TLS."""
+    streams = [socket for socket in sockets.values() if isinstance(socket, SipStreams)]
+    counts = {"unframed": sum(socket.lost_framing for socket in streams)} if streams else {}
     tls = sockets.get(Transport.TLS)
-    return {"tls_refused": tls.refused} if isinstance(tls, SipStreams) else {}
+    return counts | ({"tls_refused": tls.refused} if isinstance(tls, SipStreams) else {})

@@ -127,7 +127,8 @@ class TlsCalls(TestCase):
         """Bob outside on TLS calls alice inside on TLS, over the connection that she has opened."""
         bob = self.phone("bob", 4, 1, Transport.TLS)
         yield self.call(bob, self.phone("alice", 3, 2, Transport.TLS))
-        self.assertEqual(self.hras.ask("status")["tls_refused"], 0)
+        status = self.hras.ask("status")
+        self.assertEqual((status["tls_refused"], status["unframed"]), (0, 0))
 
     @inlineCallbacks
     def test_renewed(self) -> Any:
